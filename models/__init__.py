@@ -1,0 +1,1 @@
+"""Neural models: texts in, arrays or tokens out. Knows no chunks, no HTTP routes, no disk layout."""

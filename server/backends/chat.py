@@ -1,0 +1,72 @@
+"""The plain HTTP API that other backends call: a question in, the answer with its sources out, whole or streamed."""
+
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.base import Message, Sampling
+from server import sse
+from server.asking import MODEL, default_store_ids, new_ask, search_params, start, store_ids, streamed
+from server.auth import Owner
+from server.backends.render import TypedEvents, whole
+from server.collect import collected
+from server.errors import bad_request
+from server.openai.requests import IDENTIFIER
+from server.question import conversation
+from server.state import State, StateNow
+from server.work import Ask
+
+router = APIRouter(tags=["backends"])
+
+
+class Said(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Question(BaseModel):
+    """user_id is kept by the caller; nothing here depends on it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str = Field(min_length=1)
+    user_id: str | int | None = None
+    chat_history: list[Said] = Field(default_factory=list)
+    session_id: str | None = Field(default=None, pattern=IDENTIFIER)
+    vector_store_ids: list[str] | None = Field(default=None, min_length=1, max_length=16)
+    filters: dict[str, Any] | None = None
+    top_k: int | None = Field(default=None, ge=1, le=50)
+    min_score: float | None = Field(default=None, ge=0, le=1)
+
+
+@router.post("/api/v1/chat")
+async def chat(body: Question, request: Request, owner: Owner, state: StateNow) -> Response:
+    ask = await ask_of(state, owner, body)
+    told = await collected(start(state, ask), request.receive)
+    headers = {"X-Request-Id": ask.trace_id}
+    return Response(orjson.dumps(whole(told)), headers=headers, media_type="application/json")
+
+
+@router.post("/api/v1/chat/stream")
+async def chat_stream(body: Question, owner: Owner, state: StateNow) -> Response:
+    """Typed events: started, stage, sources, reasoning, delta, citation, usage, done, error."""
+    return streamed(state, await ask_of(state, owner, body), TypedEvents(sse.typed))
+
+
+async def ask_of(state: State, owner: str, body: Question) -> Ask:
+    limits = state.settings.limits
+    if len(body.chat_history) >= limits.messages:
+        raise bad_request(f"more than {limits.messages} messages", "chat_history")
+    said = [Message(message.role, message.content) for message in body.chat_history]
+    talk = conversation([*said, Message("user", body.question)])
+    if body.vector_store_ids is None:
+        stores = await default_store_ids(state, owner)
+    else:
+        stores = await store_ids(state, owner, body.vector_store_ids, "vector_store_ids")
+    params = search_params(state, filters=body.filters, keep=body.top_k, min_score=body.min_score)
+    sampling = Sampling(max_tokens=state.settings.engine.answer_tokens)
+    return new_ask(owner, MODEL, talk, stores, params, sampling, body.session_id)

@@ -1,0 +1,60 @@
+"""`ragpod doctor`: what this machine can run, and why not the rest."""
+
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from shutil import disk_usage
+from typing import Any
+
+from models.cards import cards
+from models.profiles import Piece, diagnose, runnable
+from retrieval.store_lock import holder_of
+from server.cli.connection import load_settings
+from server.cli.terminal import say, say_json
+from server.profile import options
+
+GIB = 1 << 30
+
+
+def run(data: Path | None, *, as_json: bool) -> int:
+    """0 where at least one profile runs."""
+    settings = load_settings(data_dir=data)
+    chosen = options(settings)
+    profiles = diagnose(chosen.models, chosen.engines)
+    machine = facts(settings.data_dir)
+    if as_json:
+        named = [
+            {"name": name, "runs": runnable(parts), "pieces": [asdict(part) for part in parts]}
+            for name, parts in profiles.items()
+        ]
+        say_json({"machine": machine, "profiles": named})
+    else:
+        for name, value in machine.items():
+            say(f"{name:<10} {value}")
+        for name, parts in profiles.items():
+            say(f"\n{name}: {'runs here' if runnable(parts) else 'does not run here'}")
+            for part in parts:
+                say(_line(part))
+    return 0 if any(map(runnable, profiles.values())) else 1
+
+
+def facts(data_dir: Path) -> dict[str, Any]:
+    """The machine and the data folder, in words."""
+    existing = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    holder = holder_of(data_dir)
+    used = f"in use by process {holder.pid}{f' at {holder.url}' if holder.url else ''}" if holder else "not in use"
+    return {
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory": f"{memory / GIB:.1f} GiB",
+        "gpu": ", ".join(map(str, cards())) or "none",
+        "data": f"{data_dir} ({used}, {disk_usage(existing).free / GIB:.1f} GiB free)",
+    }
+
+
+def _line(part: Piece) -> str:
+    return f"  {'no ' if part.missing else 'yes'}  {part.name:<10} {part.runs}" + (
+        f": {part.missing}" if part.missing else ""
+    )

@@ -1,0 +1,206 @@
+"""Every command with its options; what it does is in the file of its own name, imported when it runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from server.cli.terminal import run, run_plain
+
+app = typer.Typer(
+    name="ragpod",
+    help="Documents in, grounded and cited answers out, over the OpenAI API.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Profile = Literal["auto", "embedded", "cuda"]
+Store = Annotated[str | None, typer.Option("--store", "-s", help="Name or id of the store.", show_default="default")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder.", show_default="RAGPOD_DATA_DIR or .ragpod")]
+Url = Annotated[
+    str | None, typer.Option("--url", help="Of a running server; its key from RAGPOD_API_KEY.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Off loopback only with an API key.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="0: any free one.", show_default="8080")] = None,
+    data: Data = None,
+    profile: Annotated[Profile | None, typer.Option(help="What runs the models.", show_default="auto")] = None,
+    engine_url: Annotated[
+        str | None, typer.Option(help="Of an OpenAI-compatible server that generates.", show_default="its own engine")
+    ] = None,
+) -> None:
+    """Serve the API.
+
+    Prints one line with the URL when ready. SIGTERM lets running answers finish.
+
+    \b
+    ragpod serve
+    ragpod serve --port 9000 --data /srv/ragpod
+    ragpod serve --engine-url http://127.0.0.1:8001/v1
+    """
+    from server.cli import serve
+
+    run_plain(lambda: serve.run(host=host, port=port, data_dir=data, profile=profile, engine_url=engine_url))
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    store: Store = None,
+    data: Data = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put files and folders into a store.
+
+    What is there already, unchanged, is skipped. Exit 1 if a file failed. Goes through the server that has the
+    data folder open, if one runs.
+
+    \b
+    ragpod ingest docs/ README.md
+    ragpod ingest faq.jsonl --store help
+    ragpod ingest docs/ --url http://127.0.0.1:8080
+    """
+    from server.cli import ingest
+    from server.cli.connection import Where
+
+    run(ingest.run(Where(data, url), store, paths, as_json=as_json))
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
+    store: Store = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=50, help="Results at most.")] = 8,
+    explain: Annotated[bool, typer.Option(help="Every stage's score and rank, and its milliseconds.")] = False,
+    data: Data = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ranked passages for a query.
+
+    \b
+    ragpod search "how are strings formatted"
+    ragpod search "2단계 인증 끄기" --store help-ko --explain
+    """
+    from server.cli import search
+    from server.cli.connection import Where
+
+    run(search.run(Where(data, url), store, query, top_k, explain=explain, as_json=as_json))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.", show_default=False)],
+    store: Store = None,
+    data: Data = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stream a cited answer, then its sources.
+
+    \b
+    ragpod ask "What does the with statement do?"
+    ragpod ask "환불은 언제 들어오나요?" --store help-ko
+    """
+    from server.cli import ask
+    from server.cli.connection import Where
+
+    run(ask.run(Where(data, url), store, question, as_json=as_json))
+
+
+@app.command()
+def demo(
+    data: Annotated[Path, typer.Option("--data", help="Data folder.")] = Path(".demo"),
+    port: Annotated[int, typer.Option(help="0: any free one.")] = 0,
+    once: Annotated[
+        bool | None, typer.Option("--once/--keep", help="End after the answers.", show_default="keep on a terminal")
+    ] = None,
+) -> None:
+    """Index real documents, ask, show cited answers.
+
+    The documents: this Python's own reference topics, and a Korean help centre. One question in each language goes
+    through a real server's HTTP API.
+
+    \b
+    ragpod demo
+    ragpod demo --once
+    """
+    from server.cli import demo
+
+    run(demo.run(data, port, once=once))
+
+
+@app.command()
+def check(data: Data = None, as_json: AsJson = False) -> None:
+    """Compare store and indexes, id by id.
+
+    Exit 1 on a difference between the store, the BM25 index and the vector index.
+
+    \b
+    ragpod check --data /srv/ragpod
+    """
+    from server.cli import upkeep
+
+    run_plain(lambda: upkeep.check(data, as_json=as_json))
+
+
+@app.command()
+def rebuild(store: Store = None, data: Data = None) -> None:
+    """Make the indexes anew from the store.
+
+    The store is the truth: nothing but time is lost. One store, or all.
+
+    \b
+    ragpod rebuild --store help-ko
+    """
+    from server.cli import upkeep
+
+    run_plain(lambda: upkeep.rebuild(data, store))
+
+
+@app.command("eval")
+def evaluate(
+    folders: Annotated[
+        list[Path], typer.Argument(help="BEIR folders: corpus.jsonl, queries.jsonl, qrels.tsv.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Data folder; its indexes are used again.")] = Path(".eval/data"),
+    as_json: AsJson = False,
+) -> None:
+    """Measure retrieval on BEIR folders.
+
+    recall@100, nDCG@10, MRR@10 and p50 milliseconds of every stage.
+
+    \b
+    ragpod eval data/scifact data/smartstore
+    """
+    from server.cli import evaluate
+
+    run(evaluate.run(folders, data, as_json=as_json))
+
+
+@app.command()
+def doctor(data: Data = None, as_json: AsJson = False) -> None:
+    """What this machine can run, and why not.
+
+    Exit 1 if no profile runs.
+    """
+    from server.cli import doctor
+
+    run_plain(lambda: doctor.run(data, as_json=as_json))
+
+
+@app.command()
+def config(data: Data = None, as_json: AsJson = False) -> None:
+    """The settings in force, secrets hidden."""
+    from server.cli import config
+
+    run_plain(lambda: config.run(data, as_json=as_json))

@@ -1,0 +1,77 @@
+"""The server's own SQLite file (turns, batches): one connection on one thread, so no lock and no wait on the loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+FILENAME = "turns.db"
+# One script a version, never changed once released.
+MIGRATIONS = (
+    """
+    CREATE TABLE turns (
+        trace_id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        created REAL NOT NULL,
+        turn BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX turns_of_session ON turns (owner, session_id, created);
+    CREATE TABLE file_batches (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        store_id TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        file_ids TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+class Database:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "turns")
+        self._connection: sqlite3.Connection | None = None
+
+    @classmethod
+    async def open(cls, data_dir: Path) -> Self:
+        """Raises RuntimeError where a newer ragpod wrote the file."""
+        database = cls(data_dir / FILENAME)
+        try:
+            await database._in_thread(database._connect)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def run(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction: committed, or rolled back where `call` raises."""
+
+        def transaction() -> T:
+            assert self._connection is not None
+            with self._connection:
+                return call(self._connection)
+
+        return await self._in_thread(transaction)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._in_thread(self._connection.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(self._path)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise RuntimeError(f"{self._path} was written by a newer ragpod (version {version})")
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,93 @@
+"""The closed union of stream events: what an answer is, before any wire format.
+
+Order: Started Stage* Sources (ReasoningDelta | TextDelta | Citation)* UsageReport? (Done | ErrorEvent Done);
+exactly one Done, always last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.base import Usage
+from retrieval.types import Candidate, ScoredChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    trace_id: str
+    session_id: str
+    message_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage begins: "search", "generate"."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """evidence[i] is what mark [i + 1] refers to. candidates: only where the caller asked for an explanation.
+
+    degraded: what should have run and did not, skipped: what was not needed, in words.
+    """
+
+    evidence: tuple[ScoredChunk, ...]
+    no_evidence: bool = False
+    degraded: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Never empty; the concatenation is the answer, mark characters included."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A mark [n] of the answer, n an existing source; start and end are its characters in the answer."""
+
+    marker: int
+    chunk_id: str
+    file_id: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    """degraded: everything skipped on the way, what Sources already said included."""
+
+    usage: Usage
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    code: str
+    message: str
+    retryable: bool
+    status: int = 500
+    type: str = "server_error"
+    param: str | None = None
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    finish_reason: Literal["stop", "length", "cancelled", "error"]
+
+
+Event = Started | Stage | Sources | ReasoningDelta | TextDelta | Citation | UsageReport | ErrorEvent | Done

@@ -1,0 +1,89 @@
+"""/v1/files: uploaded files. Uploading alone indexes nothing; a vector store takes a file by its id."""
+
+import asyncio
+import re
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+
+from retrieval.store_types import File as StoredFile
+from server.auth import Owner
+from server.errors import bad_request
+from server.state import StateNow
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+Order = Literal["asc", "desc"]
+NAME_CHARACTERS = 512
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@router.post("")
+async def create(
+    owner: Owner,
+    state: StateNow,
+    file: Annotated[UploadFile, File()],
+    purpose: Annotated[str, Form(max_length=64)],
+) -> dict[str, Any]:
+    """The same bytes under the same name and purpose are the same file."""
+    name = file.filename or ""
+    if not name.strip() or len(name) > NAME_CHARACTERS or _CONTROL.search(name):
+        raise bad_request(f"a file needs a name of at most {NAME_CHARACTERS} printable characters", "file")
+    content, kind = await file.read(), file.content_type or ""
+    return file_object(await asyncio.to_thread(state.store.add_file, owner, name, content, kind, purpose))
+
+
+@router.get("")
+async def list_files(
+    owner: Owner,
+    state: StateNow,
+    purpose: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
+    order: Order = "desc",
+    after: str | None = None,
+) -> dict[str, Any]:
+    page = await asyncio.to_thread(state.store.list_files, owner, purpose, limit=limit, order=order, after=after)
+    return listing([file_object(file) for file in page.items], page.has_more)
+
+
+@router.get("/{file_id}")
+async def get(file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    return file_object(await asyncio.to_thread(state.store.get_file, owner, file_id))
+
+
+@router.get("/{file_id}/content")
+async def content(file_id: str, owner: Owner, state: StateNow) -> Response:
+    """The bytes as they were uploaded; never shown by a browser as a page of this server."""
+    stored = await asyncio.to_thread(state.store.file_content, owner, file_id)
+    headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+    return Response(stored, headers=headers, media_type="application/octet-stream")
+
+
+@router.delete("/{file_id}")
+async def delete(file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """Also takes it out of every vector store."""
+    await asyncio.to_thread(state.store.delete_file, owner, file_id)
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+def file_object(file: StoredFile) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.bytes,
+        "created_at": file.created_at,
+        "expires_at": None,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "status": "processed",
+        "status_details": None,
+    }
+
+
+def listing(objects: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "data": objects,
+        "first_id": objects[0]["id"] if objects else None,
+        "last_id": objects[-1]["id"] if objects else None,
+        "has_more": has_more,
+    }

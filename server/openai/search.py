@@ -1,0 +1,119 @@
+"""POST /v1/vector_stores/{id}/search: ranked passages, without an answer."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from retrieval.types import Retrieval, ScoredChunk, SearchParams
+from server.auth import Owner
+from server.deadline import within
+from server.state import StateNow
+from server.work import candidate
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+QUERIES = 8
+Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Ranking(BaseModel):
+    """A missing threshold is OpenAI's 0: everything that was found."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ranker: Literal["auto", "none", "default-2024-11-15"] = "auto"
+    score_threshold: float = Field(default=0.0, ge=0, le=1)
+
+
+class SearchExtension(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    explain: bool = False
+
+
+class SearchRequest(BaseModel):
+    """rewrite_query is accepted and without effect: queries are searched as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Query | Annotated[list[Query], Field(min_length=1, max_length=QUERIES)]
+    filters: dict[str, Any] | None = None
+    max_num_results: int = Field(default=10, ge=1, le=50)
+    ranking_options: Ranking = Field(default_factory=Ranking)
+    rewrite_query: bool = False
+    ragpod: SearchExtension = Field(default_factory=SearchExtension)
+
+
+@router.post("/{store_id}/search")
+async def search(store_id: str, body: SearchRequest, owner: Owner, state: StateNow) -> Response:
+    """Several queries are searched together; a passage counts with its best score."""
+    ranking = body.ranking_options
+    store = await asyncio.to_thread(state.store.find_store, owner, store_id)
+    params = SearchParams(
+        candidates=max(state.settings.retrieval.candidates, body.max_num_results),
+        keep=body.max_num_results,
+        min_score=ranking.score_threshold,
+        rerank=ranking.ranker != "none",
+        filters=body.filters,
+    )
+    queries = [body.query] if isinstance(body.query, str) else body.query
+    async with within(state.settings.limits.search_seconds, "the search"):
+        found = [await state.retriever.search(owner, [store.id], query, params) for query in queries]
+    results = merged(found, body.max_num_results)
+    answer = {
+        "object": "vector_store.search_results.page",
+        "search_query": queries,
+        "data": [_result(scored) for scored in results],
+        "has_more": False,
+        "next_page": None,
+        "ragpod": _explanation(found, explain=body.ragpod.explain),
+    }
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def merged(found: Sequence[Retrieval], limit: int) -> list[ScoredChunk]:
+    """Best first; each passage once."""
+    best: dict[str, ScoredChunk] = {}
+    for retrieval in found:
+        for scored in retrieval.evidence:
+            known = best.get(scored.chunk.id)
+            if known is None or scored.score > known.score:
+                best[scored.chunk.id] = scored
+    return sorted(best.values(), key=lambda scored: -scored.score)[:limit]
+
+
+def _result(scored: ScoredChunk) -> dict[str, Any]:
+    chunk = scored.chunk
+    return {
+        "file_id": chunk.file_id,
+        "filename": chunk.filename,
+        "score": scored.score,
+        "attributes": dict(chunk.attributes),
+        "content": [{"type": "text", "text": chunk.text}],
+        "chunk_id": chunk.id,
+        "title": chunk.title,
+        "url": chunk.url or None,
+        "headings": list(chunk.headings),
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "scores": dict(scored.scores),
+    }
+
+
+def _explanation(found: Sequence[Retrieval], *, explain: bool) -> dict[str, Any]:
+    """Milliseconds and counts are sums over the queries."""
+    stages = [stage for retrieval in found for stage in retrieval.seconds]
+    counted = [stage for retrieval in found for stage in retrieval.counts]
+    told: dict[str, Any] = {
+        "timings_ms": {s: round(sum(r.seconds.get(s, 0.0) for r in found) * 1000, 2) for s in dict.fromkeys(stages)},
+        "counts": {s: sum(r.counts.get(s, 0) for r in found) for s in dict.fromkeys(counted)},
+        "degraded": list(dict.fromkeys(reason for r in found for reason in r.degraded)),
+        "skipped": list(dict.fromkeys(reason for r in found for reason in r.skipped)),
+    }
+    if explain:
+        told["candidates"] = [candidate(c) for retrieval in found for c in retrieval.candidates]
+    return told

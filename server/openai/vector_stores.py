@@ -1,0 +1,116 @@
+"""/v1/vector_stores and the files in them."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from retrieval.store_types import FileStatus
+from server.auth import Owner
+from server.openai.files import Order, listing
+from server.openai.objects import Attach, Attributes, ChangedStore, NewStore, store_file_object, store_object
+from server.state import StateNow
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+
+
+class Cursor:
+    """OpenAI's pagination: limit, order, after, before."""
+
+    def __init__(
+        self,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        order: Order = "desc",
+        after: str | None = None,
+        before: str | None = None,
+    ) -> None:
+        self.arguments: dict[str, Any] = {"limit": limit, "order": order, "after": after, "before": before}
+
+
+Paging = Annotated[Cursor, Depends()]
+
+
+@router.post("")
+async def create(body: NewStore, owner: Owner, state: StateNow) -> dict[str, Any]:
+    for file_id in body.file_ids:
+        await asyncio.to_thread(state.store.get_file, owner, file_id)
+    store = await asyncio.to_thread(state.store.create_store, owner, body.name or "", body.metadata or {})
+    for file_id in body.file_ids:
+        await state.ingestor.submit(owner, store.id, file_id, None)
+    return store_object(await asyncio.to_thread(state.store.find_store, owner, store.id))
+
+
+@router.get("")
+async def list_stores(owner: Owner, state: StateNow, cursor: Paging) -> dict[str, Any]:
+    page = await asyncio.to_thread(state.store.list_stores, owner, **cursor.arguments)
+    return listing([store_object(store) for store in page.items], page.has_more)
+
+
+@router.get("/{store_id}")
+async def get(store_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    return store_object(await asyncio.to_thread(state.store.find_store, owner, store_id))
+
+
+@router.post("/{store_id}")
+async def modify(store_id: str, body: ChangedStore, owner: Owner, state: StateNow) -> dict[str, Any]:
+    changed = await asyncio.to_thread(state.store.update_store, owner, store_id, name=body.name, metadata=body.metadata)
+    return store_object(changed)
+
+
+@router.delete("/{store_id}")
+async def delete(store_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """With its index; the files themselves stay."""
+    await asyncio.to_thread(state.store.delete_store, owner, store_id)
+    await asyncio.to_thread(state.corpus.forget, store_id)
+    return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
+
+
+@router.post("/{store_id}/files")
+async def attach(store_id: str, body: Attach, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """Accepted when this returns, on disk; indexed when its status is completed."""
+    attached = await state.ingestor.submit(owner, store_id, body.file_id, body.attributes)
+    return store_file_object(attached)
+
+
+@router.get("/{store_id}/files")
+async def list_attached(
+    store_id: str,
+    owner: Owner,
+    state: StateNow,
+    cursor: Paging,
+    status: Annotated[FileStatus | None, Query(alias="filter")] = None,
+) -> dict[str, Any]:
+    page = await asyncio.to_thread(state.store.list_store_files, owner, store_id, status, **cursor.arguments)
+    return listing([store_file_object(file) for file in page.items], page.has_more)
+
+
+@router.get("/{store_id}/files/{file_id}")
+async def get_attached(store_id: str, file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    return store_file_object(await asyncio.to_thread(state.store.get_store_file, owner, store_id, file_id))
+
+
+@router.post("/{store_id}/files/{file_id}")
+async def update_attached(
+    store_id: str, file_id: str, body: Attributes, owner: Owner, state: StateNow
+) -> dict[str, Any]:
+    changed = await asyncio.to_thread(state.store.update_attributes, owner, store_id, file_id, body.attributes)
+    return store_file_object(changed)
+
+
+@router.get("/{store_id}/files/{file_id}/content")
+async def attached_content(store_id: str, file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """The text that was read from the file, one entry a document."""
+    texts = await asyncio.to_thread(state.store.store_file_content, owner, store_id, file_id)
+    return {
+        "object": "vector_store.file_content.page",
+        "data": [{"type": "text", "text": text} for text in texts],
+        "has_more": False,
+        "next_page": None,
+    }
+
+
+@router.delete("/{store_id}/files/{file_id}")
+async def detach(store_id: str, file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """Takes it out of the vector store; the file itself stays."""
+    await asyncio.to_thread(state.store.detach, owner, store_id, file_id)
+    return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}

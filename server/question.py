@@ -1,0 +1,60 @@
+"""From a conversation to the one question that is searched for; pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.base import Message
+from models.token_counting import estimate_text_tokens
+from server.errors import bad_request
+
+SHORT = 48  # characters; longer questions usually stand on their own
+SEARCHED = 2000
+_REFERS_BACK = re.compile(
+    r"\b(it|its|that|this|these|those|they|them|their|he|she|his|her|there|one|ones|same|above|former|latter|else)\b"
+    r"|^(and|but|or|so|then|also|what about|how about|why|how so)\b"
+    r"|(그거|그것|그건|그게|그걸|그럼|그러면|그렇|그때|그곳|거기|이거|이것|이건|이게|이걸|저것|그\s|이\s|위\s|또\s|앞서|방금|그런|그리고|그래서|왜요|왜\?)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """system: every system message, joined. history: the turns before `question`, the last user message."""
+
+    question: str
+    history: tuple[Message, ...] = ()
+    system: str | None = None
+
+
+def conversation(messages: Sequence[Message]) -> Conversation:
+    """Raises ApiError (400) where no user message has text."""
+    last = max((i for i, m in enumerate(messages) if m.role == "user" and m.content.strip()), default=None)
+    if last is None:
+        raise bad_request("messages must hold a user message with text", "messages")
+    system = "\n\n".join(m.content for m in messages if m.role == "system" and m.content.strip())
+    history = tuple(m for m in messages[:last] if m.role in ("user", "assistant") and m.content.strip())
+    return Conversation(messages[last].content.strip(), history, system or None)
+
+
+def search_question(talk: Conversation) -> str:
+    """A short question that points back is searched together with the user's previous one; 2,000 characters at most."""
+    previous = next((m.content.strip() for m in reversed(talk.history) if m.role == "user"), None)
+    if previous is None or not refers_back(talk.question):
+        return talk.question[:SEARCHED]
+    return f"{previous[: SEARCHED - SHORT - 1]}\n{talk.question}"
+
+
+def recent(history: Sequence[Message], tokens: int) -> tuple[Message, ...]:
+    """The last turns that fit into about `tokens`, whole ones only."""
+    kept: list[Message] = []
+    for message in reversed(history):
+        tokens -= estimate_text_tokens(message.content)
+        if tokens < 0:
+            break
+        kept.append(message)
+    return tuple(reversed(kept))
+
+
+def refers_back(question: str) -> bool:
+    return len(question) <= SHORT and _REFERS_BACK.search(question) is not None

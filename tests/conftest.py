@@ -1,0 +1,104 @@
+"""RAGPOD_REQUIRE=all: a test that skips fails instead, except one that needs a GPU. `.ci/run` sets it.
+
+Tests marked `torch` and `vllm` need `make test-torch` and `make test-vllm`, which bring what they run on.
+
+Fixtures for the whole run: `llama`, one real llama.cpp engine; `torch`, without which a test is skipped; the
+checkpoints of tests/checkpoints.py.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from models.llama_cpp import llama_cpp
+from tests import checkpoints
+
+# On a busy machine any example may take long; what kind of examples there are (CI: the same in every run) stays.
+hypothesis.settings.register_profile(
+    "unhurried",
+    hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("unhurried")
+# A shell that puts the run into the background has it ignore SIGINT, and every process that a test starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+REQUIRE_ALL = os.environ.pop("RAGPOD_REQUIRE", "") == "all"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    expected = hasattr(report, "wasxfail") or item.get_closest_marker("gpu") is not None
+    if REQUIRE_ALL and report.skipped and not expected:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"required by RAGPOD_REQUIRE=all, but {reason.lower()}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"required by RAGPOD_REQUIRE=all, but {collector.nodeid} was skipped as a whole"
+    return report
+
+
+@dataclass(frozen=True)
+class Llama:
+    """url ends in /v1; every request needs the key."""
+
+    url: str
+    api_key: str
+    model: str
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[Llama]:
+    spec = llama_cpp()
+    pipe, env = subprocess.PIPE, {**os.environ, **spec.env}
+    with subprocess.Popen(spec.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=env) as process:
+        assert process.stdout is not None
+        yield Llama(json.loads(process.stdout.readline())["url"] + "/v1", spec.api_key or "", spec.model)
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    pytest.importorskip("transformers", reason="needs torch and transformers: make test-torch")
+    return pytest.importorskip("torch", reason="needs torch: make test-torch")
+
+
+def _made(make: Callable[[Path], Path], folder: Path) -> Iterator[Path]:
+    """Removed afterwards: pytest keeps the folders of three runs, of half a gigabyte each."""
+    folder.mkdir()
+    yield make(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def bge_m3_checkpoint(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from _made(checkpoints.bge_m3, tmp_path_factory.mktemp("checkpoints") / "bge-m3")
+
+
+@pytest.fixture(scope="session")
+def reranker_checkpoint(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from _made(checkpoints.reranker, tmp_path_factory.mktemp("checkpoints") / "reranker")
+
+
+@pytest.fixture(scope="session")
+def e5_checkpoint(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield from _made(checkpoints.e5, tmp_path_factory.mktemp("checkpoints") / "e5")

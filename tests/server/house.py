@@ -1,0 +1,112 @@
+"""A whole server over a real socket: real store, embedder and retriever on a tiny corpus, and a scripted engine."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from openai import AsyncOpenAI
+
+from models.base import Embedder
+from models.engines import ProcessEngine
+from models.sse import SseParser
+from retrieval.tokenize import Tokenizer
+from server.auth import Keys
+from server.run import serving
+from server.settings import Settings
+from server.state import State, open_state
+from tests.conftest import Llama
+from tests.stub_engine import StubEngine
+from tests.until import PATIENCE
+
+KOREAN = {
+    "delivery.md": "# 배송\n\n배송은 결제 후 이틀 안에 도착합니다. 제주도는 나흘이 걸립니다.",
+    "returns.md": "# 반품\n\n반품은 물건을 받은 날부터 7일 안에 신청할 수 있습니다. 반품 배송비는 3000원입니다.",
+    "login.md": "# 로그인\n\n비밀번호는 설정 화면의 보안 메뉴에서 바꿀 수 있습니다.",
+}
+ENGLISH = {
+    "lambda.md": "# Lambdas\n\nA lambda expression creates an anonymous function in a single expression.",
+    "with.md": "# The with statement\n\nThe with statement closes a file when its block ends, also after an error.",
+}
+QUESTION = "배송은 며칠 걸리나요?"
+OFF_TOPIC = "asdf qwer zxcv uiop hjkl"
+UNHURRIED = {"rerank_seconds": PATIENCE}  # on a busy machine both stages may take longer than the default budget
+KEPT_ALIVE_SECONDS = 2.0  # below the server's 5: no request goes out on a connection that is being closed
+
+
+@dataclass(slots=True)
+class House:
+    url: str
+    state: State
+    stub: StubEngine
+    http: aiohttp.ClientSession
+    openai: AsyncOpenAI
+
+    async def stream(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """The JSON of every event of a stream, [DONE] left out (and required to be last where there is one)."""
+        async with self.http.post(self.url + path, json=body) as response:
+            assert response.status == 200, await response.text()
+            events = SseParser().feed(await response.read())
+        assert b"[DONE]" not in events[:-1]
+        return [orjson.loads(event) for event in events if event != b"[DONE]"]
+
+    async def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        async with self.http.post(self.url + path, json=body) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        async with self.http.get(self.url + path) as response:
+            return response.status, await response.json()
+
+    async def ingest(self, name: str, documents: dict[str, str]) -> str:
+        """The id of the store of that name, which then holds `documents`."""
+        known = [store async for store in self.openai.vector_stores.list() if store.name == name]
+        store = known[0] if known else await self.openai.vector_stores.create(name=name)
+        for filename, text in documents.items():
+            await self.openai.vector_stores.files.upload_and_poll(
+                vector_store_id=store.id, file=(filename, text.encode()), poll_interval_ms=20
+            )
+        return store.id
+
+
+@asynccontextmanager
+async def house(
+    data_dir: Path,
+    embedder: Embedder | None,
+    tokenizer: Tokenizer,
+    *,
+    keys: dict[str, str] | None = None,
+    real: Llama | ProcessEngine | None = None,
+    **settings: Any,
+) -> AsyncIterator[House]:
+    """keys: API key -> owner; the client uses the first one. embedder: None takes the profile's. real: instead of the
+    scripted engine.
+
+    Any passage is evidence here, whatever its score.
+    """
+    async with StubEngine() as stub:
+        engine = {"url": stub.url, "model": stub.model}
+        if isinstance(real, Llama):
+            engine = {"url": real.url, "api_key": real.api_key, "model": real.model}
+        given = {"engine": engine, "port": 0, "data_dir": data_dir}
+        given["retrieval"] = {"min_score": 0.0, **UNHURRIED}
+        async with open_state(Settings.load(**given | settings), embedder=embedder, tokenizer=tokenizer) as state:
+            state.keys = Keys(keys or {})
+            connected = state.engine
+            if isinstance(real, ProcessEngine):
+                state.engine = real  # opened elsewhere, for more than one house
+            await state.engine.wait_ready(PATIENCE)
+            async with serving(state) as url:
+                key = next(iter(keys or {}), "none")
+                async with (
+                    aiohttp.ClientSession(
+                        headers={"Authorization": f"Bearer {key}"},
+                        connector=aiohttp.TCPConnector(keepalive_timeout=KEPT_ALIVE_SECONDS),
+                    ) as http,
+                    AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client,
+                ):
+                    yield House(url, state, stub, http, client)
+            state.engine = connected
