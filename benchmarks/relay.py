@@ -135,7 +135,10 @@ def process(*arguments: str, **settings: str) -> Iterator[tuple[int, str]]:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | settings)
     try:
         assert child.stdout is not None
-        yield child.pid, child.stdout.readline().strip()
+        told = child.stdout.readline().strip()
+        if not told:
+            raise RuntimeError(f"{' '.join(arguments)}: ended at its start (exit code {child.wait(30)})")
+        yield child.pid, told
     finally:
         child.terminate()
         child.wait(30)
