@@ -76,13 +76,30 @@ class Reranker(Protocol):
 
 
 Role = Literal["system", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wants made; in a stream a piece of one: id and name come once, arguments in parts.
+
+    index: its place among the calls of one answer. arguments: JSON as the model wrote it.
+    """
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """tool_calls: of an assistant. tool_call_id: what a tool's message answers."""
+
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,7 @@ class Sampling:
     """None leaves the engine's own default. `extra` goes to the engine as it is (already allow-listed).
 
     auxiliary: work beside an answer (a rewrite, a suggestion): behind every answer where the engine has priorities.
+    n: choices, answers to the same prompt.
     """
 
     max_tokens: int | None = None
@@ -112,6 +130,7 @@ class Sampling:
     seed: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: bool = False
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +143,18 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TokenDelta:
-    """One step of a generation; text and reasoning are whole characters, either may be empty."""
+    """One step of a generation; text and reasoning are whole characters, either may be empty.
+
+    choice: which of Sampling.n it belongs to. tool_calls: pieces. logprobs: OpenAI's objects, one a token of the text.
+    """
 
     text: str = ""
     reasoning: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    choice: int = 0
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 class Generator(Protocol):
@@ -142,7 +167,7 @@ class Generator(Protocol):
     def stream(self, prompt: Prompt, sampling: Sampling) -> AbstractAsyncContextManager[AsyncIterator[TokenDelta]]:
         """Opening the context sends the request; leaving it closes the request upstream, at any point.
 
-        The last delta carries the finish_reason, and usage where the engine reports it.
+        The last delta of each choice carries its finish_reason, the very last one usage where the engine reports it.
         Raises Unavailable, Overloaded, Timeout, InputTooLong, BadRequest: on entry or while iterating.
         """
         ...

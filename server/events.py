@@ -1,14 +1,14 @@
 """The closed union of stream events: what an answer is, before any wire format.
 
-Order: Started Stage* Sources (ReasoningDelta | TextDelta | Citation)* UsageReport? (Done | ErrorEvent Done);
-exactly one Done, always last.
+Order: Started Stage* Sources (ReasoningDelta | TextDelta | Citation | ToolCallDelta)* UsageReport? (Done | ErrorEvent
+Done); exactly one Done, always last. choice: of a request for several (`n`), else 0.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from models.base import Usage
+from models.base import FinishReason, ToolCall, Usage
 from retrieval.types import Candidate, ScoredChunk
 
 
@@ -44,13 +44,27 @@ class Sources:
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     text: str
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """Never empty; the concatenation is the answer, mark characters included."""
+    """Never empty; the concatenation of a choice is its answer, mark characters included.
+
+    logprobs: OpenAI's objects, one a token, where they were asked for.
+    """
 
     text: str
+    choice: int = 0
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a call of one of the caller's own tools."""
+
+    call: ToolCall
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class Citation:
     file_id: str
     start: int
     end: int
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,12 @@ class ErrorEvent:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    finish_reason: Literal["stop", "length", "cancelled", "error"]
+    """finish_reason: of the first choice, or why there is no answer. others: of the choices after the first."""
+
+    finish_reason: FinishReason | Literal["cancelled", "error"]
+    others: tuple[FinishReason, ...] = ()
 
 
-Event = Started | Stage | Sources | ReasoningDelta | TextDelta | Citation | UsageReport | ErrorEvent | Done
+Event = (
+    Started | Stage | Sources | ReasoningDelta | TextDelta | ToolCallDelta | Citation | UsageReport | ErrorEvent | Done
+)

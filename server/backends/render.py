@@ -15,6 +15,7 @@ from server.events import (
     Stage,
     Started,
     TextDelta,
+    ToolCallDelta,
     UsageReport,
 )
 from server.openai.render import usage_of
@@ -54,6 +55,8 @@ def named(event: Event) -> tuple[str, Json]:
             return "delta", {"text": text}
         case Citation():
             return "citation", asdict(event)
+        case ToolCallDelta():
+            return "tool_call", asdict(event)
         case UsageReport():
             return "usage", {"usage": asdict(event.usage), "timings_ms": dict(event.timings_ms)}
         case ErrorEvent():
