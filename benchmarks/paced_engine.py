@@ -6,6 +6,16 @@ from typing import Any, cast
 import orjson
 
 MODEL = "relay-stub"
+CITED = 10  # every so many words a mark
+
+
+def word(number: int) -> str:
+    """The numberth chunk, from 0, as an answer from documents is written."""
+    return " [1]" if number % CITED == CITED - 1 else " word"
+
+
+def text_of(chunks: int) -> str:
+    return "".join(map(word, range(chunks)))
 
 
 class Engine(asyncio.Protocol):
@@ -39,13 +49,14 @@ class Engine(asyncio.Protocol):
     def stream(self, request: dict[str, Any]) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.transport.write(head)
-        self.left, self.due = request["max_tokens"], asyncio.get_running_loop().time()
+        self.sent, self.wanted = 0, request["max_tokens"]
+        self.due = asyncio.get_running_loop().time()
         self.tick()
 
     def tick(self) -> None:
-        if self.left:
-            self.event({"delta": {"content": " word"}, "index": 0, "finish_reason": None})
-            self.left, self.due = self.left - 1, self.due + self.pause
+        if self.sent < self.wanted:
+            self.event({"delta": {"content": word(self.sent)}, "index": 0, "finish_reason": None})
+            self.sent, self.due = self.sent + 1, self.due + self.pause
             self.timer = asyncio.get_running_loop().call_at(self.due, self.tick)
             return
         self.event({"delta": {}, "index": 0, "finish_reason": "stop"})

@@ -28,7 +28,7 @@ from benchmarks.gpu.device import Device
 from benchmarks.gpu.load import Answer, Load
 from benchmarks.harness import note, options, quantile, report, table
 from benchmarks.paced_engine import MODEL
-from benchmarks.relay import process
+from benchmarks.relay_processes import process
 
 ROUNDS, ASKS_A_USER = 2, 12
 INGEST_SECONDS = 300
