@@ -94,18 +94,23 @@ async def find(
         fused = convex({name: exact[name] for name in legs}, ranker.legs)
         order = np.argsort(-fused, kind="stable")[:limit]
     with clock.stage("load"):
-        loaded = await asyncio.to_thread(sources.load, [keys[i] for i in order])
+        terms = list(dict.fromkeys(query.terms))
+        loaded, idf = await asyncio.to_thread(_loaded, sources, [keys[i] for i in order], terms)
         # A passage that was deleted since the legs ran is simply no candidate any more.
         order = np.array([i for i in order if keys[i] in loaded], np.intp)
         passages = [loaded[keys[i]] for i in order]
-        terms = list(dict.fromkeys(query.terms))
         candidates = Candidates(
             documents=[p.chunk.document_id for p in passages],
             scores={name: values[order] for name, values in exact.items()},
             texts=[p.terms for p in passages],
             titles=[sources.title_terms(p.chunk.title) for p in passages],
         )
-    return Found(query, passages, Query(terms, sources.bm25.idf(terms)), candidates, fused[order], found)
+    return Found(query, passages, Query(terms, idf), candidates, fused[order], found)
+
+
+def _loaded(sources: Sources, keys: Sequence[int], terms: Sequence[str]) -> tuple[Mapping[int, Passage], FloatArray]:
+    """Passages and idf together: a change of threads costs more than either."""
+    return sources.load(keys), sources.bm25.idf(terms)
 
 
 def zip_longest_hits(*legs: Sequence[Hit]) -> Iterator[tuple[Hit, ...]]:

@@ -16,6 +16,7 @@ from models.base import Embedder
 from retrieval.clock import Clock
 from retrieval.context import Limits, Ranked, select
 from retrieval.corpus import Corpus
+from retrieval.indexes import Indexes
 from retrieval.ranker import Ranker
 from retrieval.ranking import Found, QueryVectors, Ranking, Sources, find, rank
 from retrieval.stages import STAGE_2_KEEPS, Plan
@@ -89,8 +90,8 @@ class Retriever:
         self, owner: str, store_id: str, vectors: QueryVectors, params: SearchParams, clock: Clock
     ) -> Ranking:
         """Every candidate of one store, ranked. Raises NotFound."""
-        allowed = await asyncio.to_thread(self._store.allowed_keys, owner, store_id, params.filters)
-        found = await self.find(owner, store_id, vectors, params.candidates, allowed, clock)
+        indexes, allowed = await asyncio.to_thread(self._opened, owner, store_id, params)
+        found = await self._find(owner, store_id, indexes, vectors, params.candidates, allowed, clock)
         plan = self.plan if params.rerank else replace(self.plan, seconds=0.0)
         return await rank(found, plan, clock, params.keep)
 
@@ -105,6 +106,23 @@ class Retriever:
     ) -> Found:
         """The fused candidates of one store, before any rerank stage. Raises NotFound."""
         indexes = await asyncio.to_thread(self._corpus.indexes, store_id)
+        return await self._find(owner, store_id, indexes, vectors, limit, allowed, clock)
+
+    def _opened(self, owner: str, store_id: str, params: SearchParams) -> tuple[Indexes, Collection[int] | None]:
+        """The keys that pass first: it is they that say whether the store is this owner's."""
+        allowed = self._store.allowed_keys(owner, store_id, params.filters)
+        return self._corpus.indexes(store_id), allowed
+
+    async def _find(
+        self,
+        owner: str,
+        store_id: str,
+        indexes: Indexes,
+        vectors: QueryVectors,
+        limit: int,
+        allowed: Collection[int] | None,
+        clock: Clock,
+    ) -> Found:
         sources = Sources(
             dense=indexes.dense,
             bm25=indexes.bm25,

@@ -1,6 +1,6 @@
 """Stored turns: every question with its answer, as it was given, whole or not."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -54,7 +54,7 @@ class Turns:
         self._database = database
 
     async def save(self, turn: Turn) -> None:
-        row = (turn.trace_id, turn.owner, turn.session_id, turn.created, orjson.dumps(asdict(turn)))
+        row = (turn.trace_id, turn.owner, turn.session_id, turn.created, orjson.dumps(turn))
         await self._database.run(lambda db: db.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row))
 
     async def get(self, owner: str, trace_id: str) -> Turn:
