@@ -2,14 +2,16 @@
 
     python -m benchmarks.relay [--streams 1,16,64,256] [--chunks 200] [--rate 50] [--rounds 3] [--litellm COMMAND]
 
-Engine, servers and client are processes of their own; the engine paces every stream at `--rate` chunks a second, and
-all streams of a row begin at once. `engine id` is our route with the engine's own model id, `ragpod` an answer from
-documents: one in ten chunks is a citation, and the turn is stored. The paths take turns, `--rounds` times; a row is the
-median. LiteLLM comes into an environment of its own: pip install 'litellm[proxy]'. The last line is JSON.
+Engine, servers and client are processes of their own; the engine paces every stream at `--rate` chunks a second. All
+streams of a row begin at once, or spread over half of a stream's time. `engine id` is our route with the engine's own
+model id, `ragpod` an answer from documents: one in ten chunks is a citation, and the turn is stored. The paths take
+turns, `--rounds` times; a row is the median. LiteLLM has an environment of its own: pip install 'litellm[proxy]'. The
+last line is JSON.
 """
 
 import argparse
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -63,11 +65,15 @@ async def put_document(url: str) -> None:
 async def compare(targets: Sequence[Target], given: argparse.Namespace) -> list[Result]:
     await put_document(next(target.url for target in targets if target.path == "ragpod"))
     results: list[Result] = []
-    for streams in (int(count) for count in given.streams.split(",")):
+    for streams, begin in itertools.product((int(count) for count in given.streams.split(",")), ("at once", "spread")):
+        if streams == 1 and begin == "spread":
+            continue
         rows: dict[str, list[Row]] = {target.path: [] for target in targets}
         for _ in range(given.rounds):
             for target in targets:
-                rows[target.path].append(await measure(target, streams, given.chunks))
+                length = min(given.chunks, target.chunks or given.chunks) / given.rate
+                spread = length / 2 if begin == "spread" else 0.0
+                rows[target.path].append(await measure(target, streams, given.chunks, spread))
                 note(rows[target.path][-1])
         middle = {path: middle_of(of_path) for path, of_path in rows.items()}
         results += [_result(row, middle["direct"]) for row in middle.values()]

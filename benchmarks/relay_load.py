@@ -31,14 +31,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Of one path and one number of streams that all begin at once.
+    """Of one path and one number of streams.
 
-    chunks_s: of the engine, relayed by all streams together. first: milliseconds to the first word. rest_p50: the same
-    without the search, as the server itself timed it. cpu: of the server's processes.
+    begin: all at once, or evenly over half a stream's length, so that each meets the others on their way. chunks_s: of
+    the engine, relayed by all streams together. first: milliseconds to the first word. rest_p50: the same without the
+    search, as the server itself timed it. cpu: of the server's processes.
     """
 
     path: str
     streams: int
+    begin: str
     chunks_s: float
     first_p50: float
     first_p99: float
@@ -77,13 +79,17 @@ class Run:
     cpu: float
 
 
-async def measure(target: Target, streams: int, chunks: int) -> Row:
-    """Warmed up; a chunk's CPU is what long streams cost more than short ones, a request's is what is left."""
+async def measure(target: Target, streams: int, chunks: int, spread: float = 0.0) -> Row:
+    """spread: seconds over which the streams begin.
+
+    Warmed up; a chunk's CPU is what long streams cost more than short ones, a request's is what is left.
+    """
     chunks = min(chunks, target.chunks or chunks)
     connector, patience = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=600)
     async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
         await _run(session, target, streams, SHORT)
-        short, long = await _run(session, target, streams, SHORT), await _run(session, target, streams, chunks)
+        short = await _run(session, target, streams, SHORT, spread)
+        long = await _run(session, target, streams, chunks, spread)
     firsts = [stream.first_ms for stream in long.streams]
     rests = [stream.first_ms - stream.search_ms for stream in long.streams]
     searches = [stream.search_ms for stream in long.streams if stream.search_ms]
@@ -91,6 +97,7 @@ async def measure(target: Target, streams: int, chunks: int) -> Row:
     return Row(
         target.path,
         streams,
+        f"over {spread:g} s" if spread else "at once",
         round(long.chunks / long.seconds, 1),
         round(median(firsts), 1),
         round(quantile(firsts, 0.99), 1),
@@ -102,16 +109,18 @@ async def measure(target: Target, streams: int, chunks: int) -> Row:
     )
 
 
-async def _run(session: aiohttp.ClientSession, target: Target, streams: int, chunks: int) -> Run:
+async def _run(session: aiohttp.ClientSession, target: Target, streams: int, chunks: int, spread: float = 0.0) -> Run:
     cpu, begun = cpu_seconds(target.pid), time.perf_counter()
-    done = await asyncio.gather(*(_one(session, target, chunks) for _ in range(streams)))
+    later = [spread * number / streams for number in range(streams)]
+    done = await asyncio.gather(*(_one(session, target, chunks, after) for after in later))
     seconds, cpu = time.perf_counter() - begun, cpu_seconds(target.pid) - cpu
     for stream in done:
         stream.read(chunks)
     return Run(done, streams * chunks, seconds, cpu)
 
 
-async def _one(session: aiohttp.ClientSession, target: Target, chunks: int) -> Stream:
+async def _one(session: aiohttp.ClientSession, target: Target, chunks: int, after: float) -> Stream:
+    await asyncio.sleep(after)
     messages = [{"role": "user", "content": QUESTION}]
     body = {"model": target.model, "stream": True, "max_tokens": chunks, "messages": messages}
     begun, stream = time.perf_counter(), Stream()
