@@ -94,12 +94,13 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """tool_calls: of an assistant. tool_call_id: what a tool's message answers."""
+    """tool_calls: of an assistant. tool_call_id: what a tool's message answers. name: of one participant of a role."""
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,10 @@ class Prompt:
     messages: tuple[Message, ...]
     question: str = ""
     passages: tuple[str, ...] = ()
+
+
+# Fields of a request that only an engine can give effect to: no quoting takes their place.
+ENGINE_FIELDS = frozenset({"tools", "response_format", "logprobs", "logit_bias"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,15 @@ class Sampling:
     extra: Mapping[str, Any] = field(default_factory=dict)
     auxiliary: bool = False
     n: int = 1
+
+    @property
+    def needs_engine(self) -> bool:
+        return not ENGINE_FIELDS.isdisjoint(self.extra)
+
+    @property
+    def structured(self) -> bool:
+        """The text is JSON: its brackets are not citation marks unless they stand in a string."""
+        return "response_format" in self.extra
 
 
 @dataclass(frozen=True, slots=True)

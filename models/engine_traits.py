@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from models.base import Prompt, Sampling
@@ -21,6 +22,11 @@ class EngineTraits:
     defaults: Callable[[Prompt, Sampling], Mapping[str, Any]] = no_defaults
     thinking: Thinking | None = None
 
+    @property
+    def several(self) -> bool:
+        """It writes `n` choices to one request. llama.cpp takes no more than it has slots; others may take none."""
+        return self.dialect == "vllm"
+
     def request(self, model: str, prompt: Prompt, sampling: Sampling) -> bytes:
         """The body of a chat request."""
         fields = dict(self.defaults(prompt, sampling))
@@ -33,8 +39,9 @@ class EngineTraits:
     def reader(self, model: str, sampling: Sampling) -> AnswerReader:
         """Of the answer to such a request."""
         thinking = self._thinking(model)
-        splitter = None if thinking == "never" else ThinkSplitter(opened=thinking == "always")
-        return AnswerReader(model, splitter, thinks=thinking == "always" or asks_to_think(sampling))
+        splitter = None if thinking == "never" else partial(ThinkSplitter, opened=thinking == "always")
+        thinks = thinking == "always" or asks_to_think(sampling)
+        return AnswerReader(model, splitter, thinks=thinks, choices=sampling.n)
 
     def _thinking(self, model: str) -> Thinking:
         return self.thinking or thinking_of(model)

@@ -4,11 +4,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 
 from models.base import Embedder, FinishReason, FloatArray, Message, Prompt, Sampling, TokenDelta, Usage
 from models.quoting import Quoter, render
+from models.several import total
 from models.token_counting import estimate_tokens
 
 _PIECE = re.compile(r"\S+\s*|\s+")
@@ -30,7 +32,7 @@ class ExtractiveGenerator:
         """See models.base.Generator. Raises Overloaded where the embedder is."""
         quoter = await asyncio.to_thread(Quoter, prompt.question, prompt.passages, self._terms)
         quotes = quoter.choose(await self._similarity(prompt.question, quoter))
-        yield self._pieces(prompt, render(quotes), sampling)
+        yield self._choices(prompt, render(quotes), sampling)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return estimate_tokens(messages)
@@ -43,6 +45,16 @@ class ExtractiveGenerator:
         texts = [candidate.quote.unit.text for candidate in quoter.candidates]
         similarity: FloatArray = (await self._embedder.embed_documents(texts)).dense @ query.dense[0]
         return similarity
+
+    async def _choices(self, prompt: Prompt, text: str, sampling: Sampling) -> AsyncIterator[TokenDelta]:
+        """The same text for each choice: there is one best answer. Usage of all comes with the last delta."""
+        usages: list[Usage] = []
+        for choice in range(sampling.n):
+            async for delta in self._pieces(prompt, text, sampling):
+                if delta.usage is not None:
+                    usages.append(delta.usage)
+                    delta = replace(delta, usage=total(usages) if choice == sampling.n - 1 else None)
+                yield replace(delta, choice=choice) if choice else delta
 
     async def _pieces(self, prompt: Prompt, text: str, sampling: Sampling) -> AsyncIterator[TokenDelta]:
         finish: FinishReason = "stop"

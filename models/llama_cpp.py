@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.base import Prompt
+from models.base import Prompt, Sampling
 from models.engine_process import EngineSpec
 from models.engine_traits import EngineTraits
 from models.errors import Unavailable
@@ -17,6 +17,7 @@ from models.quoting_grammar import quoted_answer
 MODEL = "SmolLM2-135M-Instruct"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _MOST_THREADS = 4
+_FREE = frozenset({"tools", "response_format"})
 
 
 def weights() -> Path:
@@ -54,7 +55,14 @@ def llama_cpp(
         (sys.executable, "-P", "-m", "models.llama_child", *(f"--{name}={value}" for name, value in options.items())),
         env={"LLAMA_CHILD_KEY": key},
         api_key=key,
-        traits=EngineTraits("llama.cpp", lambda prompt, _: defaults(prompt), thinking="never"),
+        traits=EngineTraits("llama.cpp", _unless_free(defaults), thinking="never"),
         languages=frozenset({"en"}),
         context_tokens=context_tokens,
     )
+
+
+def _unless_free(
+    defaults: Callable[[Prompt], Mapping[str, Any]],
+) -> Callable[[Prompt, Sampling], Mapping[str, Any]]:
+    """The request's own tools or format rule out a grammar: llama.cpp takes one or the other."""
+    return lambda prompt, sampling: {} if _FREE.intersection(sampling.extra) else defaults(prompt)

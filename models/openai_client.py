@@ -16,11 +16,13 @@ import aiohttp
 import orjson
 
 from models.base import Message, Prompt, Sampling, TokenDelta
+from models.engine_errors import refusal
 from models.engine_traits import EngineTraits
 from models.errors import Overloaded, Timeout, Unavailable
-from models.openai_wire import AnswerReader, refusal
+from models.openai_wire import AnswerReader
+from models.several import several
 from models.token_counting import Dialect, count_tokens
-from models.whole_answer import WholeAnswer, as_watched_stream
+from models.whole_answer import Reply, as_watched_stream, whole_answer
 
 log = logging.getLogger("ragpod.engine")
 
@@ -39,15 +41,6 @@ class Timeouts:
     connect: float = 5.0
     first: float = 120.0
     idle: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A raw answer of the engine: chunks are its body's bytes, as they arrive."""
-
-    status: int
-    headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
 
 
 def _unwatched() -> None:
@@ -120,9 +113,18 @@ class OpenAIClient:
     @asynccontextmanager
     async def stream(self, prompt: Prompt, sampling: Sampling) -> AsyncIterator[AsyncIterator[TokenDelta]]:
         """See models.base.Generator."""
+        if sampling.n > 1 and not self.traits.several:
+            async with several(self._stream, prompt, sampling) as deltas:
+                yield deltas
+        else:
+            async with self._stream(prompt, sampling) as deltas:
+                yield deltas
+
+    @asynccontextmanager
+    async def _stream(self, prompt: Prompt, sampling: Sampling) -> AsyncIterator[AsyncIterator[TokenDelta]]:
         deadline = asyncio.get_running_loop().time() + self._timeouts.first
         body = self.traits.request(self.name, prompt, sampling)
-        with self._place():
+        with self._place(sampling.n):
             response = await self._post("/chat/completions", body, deadline)
             deltas = self._deltas(response, self.traits.reader(self.name, sampling), deadline)
             try:
@@ -151,20 +153,13 @@ class OpenAIClient:
                 if not watched or request.get("stream") or response.status != 200:
                     yield Reply(response.status, headers, chunks)
                 else:
-                    yield await self._whole(chunks)
+                    yield await whole_answer(self.name, chunks)
             finally:
                 response.close()
                 await chunks.aclose()
 
     def _writes_to_watch(self, path: str) -> bool:
         return self.traits.dialect == "llama.cpp" and path == "/chat/completions"
-
-    async def _whole(self, chunks: AsyncIterator[bytes]) -> Reply:
-        answer = WholeAnswer()
-        async for chunk in chunks:
-            answer.feed(chunk)
-        status, content = answer.outcome(self.name)
-        return Reply(status, {"Content-Type": "application/json"}, _once(content))
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return await count_tokens(self._session, self.traits.dialect, self.root, self.name, messages)
@@ -206,7 +201,8 @@ class OpenAIClient:
                 yield delta
         last = reader.last()
         await _read_to_end(response.content)
-        yield last
+        for delta in last:
+            yield delta
 
     async def _chunks(self, response: aiohttp.ClientResponse, deadline: float) -> AsyncGenerator[bytes, None]:
         while chunk := await self._read(response.content, deadline):
@@ -235,10 +231,6 @@ class OpenAIClient:
             # The reason names the engine's address, which is not the caller's business.
             log.warning("engine %s: %s", self.name, str(error) or type(error).__name__)
             raise Unavailable(f"the engine {self.name} cannot be reached") from error
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
 
 
 async def _read_to_end(content: aiohttp.StreamReader) -> None:

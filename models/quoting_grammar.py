@@ -50,8 +50,8 @@ def quoted_answer(prompt: Prompt) -> Mapping[str, Any]:
 
 
 def choices(prompt: Prompt) -> list[Choice]:
-    """Whole sentences of the passages that stand in the prompt's last message and share the question's rarer words."""
-    shown = prompt.messages[-1].content if prompt.messages else ""
+    """Whole sentences of the passages that stand in the last user message and share the question's rarer words."""
+    shown = next((message.content for message in reversed(prompt.messages) if message.role == "user"), "")
     found: list[Choice] = []
     texts: set[str] = set()
     for mark, passage in enumerate(prompt.passages, 1):

@@ -4,17 +4,17 @@ llama.cpp notices that a client has gone only when it writes to it. So its answe
 reports on prompt reading too, and put together here for callers that want one JSON object.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from models.engine_errors import status_of
 from models.errors import Unavailable
-from models.openai_wire import status_of
 from models.sse import SseParser
 
 _FIRST_CHUNK = ("id", "created", "model", "system_fingerprint")
-_LAST_CHUNK = ("usage", "timings")
 
 
 def as_watched_stream(request: Mapping[str, Any]) -> bytes:
@@ -22,6 +22,15 @@ def as_watched_stream(request: Mapping[str, Any]) -> bytes:
     options = {"include_usage": True} if not request.get("stream") else request.get("stream_options")
     watched = {**request, "stream": True, "return_progress": True}
     return orjson.dumps(watched | {"stream_options": options} if options else watched)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A raw answer of the engine: chunks are its body's bytes, as they arrive."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
 
 
 class WholeAnswer:
@@ -61,7 +70,10 @@ class WholeAnswer:
         for name in _FIRST_CHUNK:
             if name in event:
                 self._fields.setdefault(name, event[name])
-        self._fields |= {name: event[name] for name in _LAST_CHUNK if event.get(name)}
+        if usage := event.get("usage"):
+            self._fields["usage"] = _sum(self._fields.get("usage"), usage)
+        if timings := event.get("timings"):
+            self._fields["timings"] = timings
         for part in event.get("choices") or ():
             choice = self._choices.setdefault(part["index"], _choice(part["index"]))
             choice["finish_reason"] = part.get("finish_reason") or choice["finish_reason"]
@@ -70,8 +82,29 @@ class WholeAnswer:
                 choice.setdefault("logprobs", {"content": []})["content"] += logprobs
 
 
+async def whole_answer(engine: str, chunks: AsyncIterator[bytes]) -> Reply:
+    """Put together from its stream. Raises Unavailable where the stream ended before the answer did."""
+    answer = WholeAnswer()
+    async for chunk in chunks:
+        answer.feed(chunk)
+    status, content = answer.outcome(engine)
+    return Reply(status, {"Content-Type": "application/json"}, _once(content))
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
 def _choice(index: int) -> dict[str, Any]:
     return {"index": index, "message": {"role": "assistant", "content": ""}, "finish_reason": None}
+
+
+def _sum(known: dict[str, Any] | None, usage: dict[str, Any]) -> dict[str, Any]:
+    """llama.cpp tells of each choice apart; the prompt they share counts once."""
+    if known is None:
+        return usage
+    written = known["completion_tokens"] + usage["completion_tokens"]
+    return known | {"completion_tokens": written, "total_tokens": known["prompt_tokens"] + written}
 
 
 def _add_delta(message: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -43,17 +43,17 @@ class CitationParser:
     """Deltas in, parts out: joined, the parts are the deltas, character for character.
 
     Text is held back only while it could still become a mark, and a whole mark for the one character that may make it
-    a link.
+    a link. json: the answer is JSON; marks are read in its strings.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, json: bool = False) -> None:
         self._count = count
         self._held = ""
         self._parts: list[Part] = []
         self._text = ""
         self._tail = ""
         self._position = 0
-        self._code = _CodeState()
+        self._code: _CodeState | _JsonState = _JsonState() if json else _CodeState()
 
     def feed(self, text: str) -> list[Part]:
         if not self._held and "[" not in text:
@@ -176,6 +176,26 @@ class _CodeState:
             self._fence = run
         else:
             self._span = run
+
+
+class _JsonState:
+    """Whether the JSON read so far ends outside a string, where `[1]` is a list."""
+
+    def __init__(self) -> None:
+        self._string = False
+        self._escaped = False
+
+    def inside(self) -> bool:
+        return not self._string
+
+    def read(self, text: str) -> None:
+        for character in text:
+            if self._escaped:
+                self._escaped = False
+            elif character == '"':
+                self._string = not self._string
+            elif character == "\\":
+                self._escaped = self._string
 
 
 def _reads_as_code(before: str) -> bool:

@@ -6,12 +6,13 @@ holds it; evidence and question come last. Evidence is delimited and declared to
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from models.base import Message, Prompt
 from models.sentences import Unit, units
 from models.token_counting import estimate_text_tokens
 from retrieval.language import Language, language
-from retrieval.prompt_texts import INSTRUCTIONS, QUESTION, REFUSAL, Style
+from retrieval.prompt_texts import INSTRUCTIONS, QUESTION, REFUSAL, TOOLS, Style
 from retrieval.types import ScoredChunk
 
 _COMPACT_TOKENS = 350
@@ -23,31 +24,46 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def build(
-    question: str,
+    question: str | Message,
     evidence: Sequence[ScoredChunk],
     history: Sequence[Message] = (),
     system: str | None = None,
     style: Style = "full",
+    *,
+    after: Sequence[Message] = (),
+    tools: bool = False,
 ) -> Prompt:
     """evidence[i] is source [i + 1]. history: turns before the question; marks in it, of other sources, are left out.
 
     compact: for an engine that reads slowly: the best sentences of the first sources, about 350 tokens of them.
+    after: calls of the caller's tools and their results, which follow the question. tools: there are some to call.
     """
-    answer_language = language(question)
-    instructions = INSTRUCTIONS[style, answer_language]
-    sources = _full_sources(evidence) if style == "full" else _compact_sources(question, evidence)
-    turns = history if style == "full" else history[-2:]
+    asked = Message("user", question) if isinstance(question, str) else question
+    answer_language = language(asked.content)
+    instructions = INSTRUCTIONS[style, answer_language] + (f"\n{TOOLS[answer_language]}" if tools else "")
+    sources = _full_sources(evidence) if style == "full" else _compact_sources(asked.content, evidence)
     messages = (
         Message("system", f"{instructions}\n\n{system.strip()}" if system and system.strip() else instructions),
-        *(Message(turn.role, _MARK.sub("", turn.content)) for turn in turns),
-        Message("user", f"{sources}\n\n{QUESTION[answer_language]}: {question}"),
+        *(_unmarked(turn) for turn in (history if style == "full" else _last_two(history))),
+        replace(asked, content=f"{sources}\n\n{QUESTION[answer_language]}: {asked.content}"),
+        *after,
     )
-    return Prompt(messages, question, tuple(_passage(scored) for scored in evidence))
+    return Prompt(messages, asked.content, tuple(_passage(scored) for scored in evidence))
 
 
 def refusal(answer_language: Language) -> str:
     """What is said when nothing was found, in the question's language."""
     return REFUSAL[answer_language]
+
+
+def _unmarked(turn: Message) -> Message:
+    """A tool's result stays as it is: its brackets are data."""
+    return turn if turn.role == "tool" else replace(turn, content=_MARK.sub("", turn.content))
+
+
+def _last_two(history: Sequence[Message]) -> Sequence[Message]:
+    """Without calls of tools, whose results might be cut off."""
+    return [turn for turn in history if turn.role != "tool" and not turn.tool_calls][-2:]
 
 
 def _full_sources(evidence: Sequence[ScoredChunk]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from models.base import Generator
+from models.base import Generator, Message, Prompt
 from retrieval.language import language
 from retrieval.prompt import build, refusal
 from retrieval.types import Retrieval
@@ -50,9 +50,10 @@ async def answer(state: State, ask: Ask) -> AsyncGenerator[Event, None]:
             yield failure
     finally:
         work.mark("total", work.begun)
-        await asyncio.shield(state.turns.save(work.turn(status)))
+        if ask.store:
+            await asyncio.shield(state.turns.save(work.turn(status)))
         state.metrics.count_answer(status, work)
-    yield Done("error" if status is Status.FAILED else work.finish_reason)
+    yield Done("error") if status is Status.FAILED else Done(work.finish_reason, work.other_reasons)
 
 
 async def _steps(state: State, work: Work) -> AsyncGenerator[Event, None]:
@@ -63,16 +64,23 @@ async def _steps(state: State, work: Work) -> AsyncGenerator[Event, None]:
     generator = _choose(state, work, retrieval)
     candidates = retrieval.candidates if ask.explain else ()
     yield Sources(retrieval.evidence, retrieval.no_evidence, tuple(work.degraded), candidates, retrieval.skipped)
-    if retrieval.no_evidence:
-        yield TextDelta(refusal(language(ask.talk.question)))
+    if retrieval.no_evidence and "tools" not in ask.sampling.extra:
+        for choice in range(ask.sampling.n):
+            yield TextDelta(refusal(language(ask.talk.question)), choice)
     else:
         yield Stage("generate")
-        history = recent(ask.talk.history, generator.context_tokens // HISTORY_SHARE)
-        prompt = build(ask.talk.question, retrieval.evidence, history, ask.talk.system, state.style)
-        async for event in write(state, work, generator, prompt):
+        async for event in write(state, work, generator, _prompt(state, ask, retrieval, generator)):
             yield event
     work.mark("total", work.begun)
     yield UsageReport(work.usage, dict(work.timings_ms), dict(retrieval.counts), tuple(work.degraded))
+
+
+def _prompt(state: State, ask: Ask, retrieval: Retrieval, generator: Generator) -> Prompt:
+    talk = ask.talk
+    history = recent(talk.history, generator.context_tokens // HISTORY_SHARE)
+    last = Message("user", talk.question, name=talk.name)
+    tools = "tools" in ask.sampling.extra
+    return build(last, retrieval.evidence, history, talk.system, state.style, after=talk.after, tools=tools)
 
 
 async def _search(state: State, work: Work) -> Retrieval:
@@ -95,7 +103,7 @@ async def _search(state: State, work: Work) -> Retrieval:
 def _choose(state: State, work: Work, retrieval: Retrieval) -> Generator:
     evidence = " ".join(scored.chunk.text for scored in retrieval.evidence)
     languages = {language(work.ask.talk.question), language(evidence)} if evidence else set()
-    generator, reason = choose(state, languages)
+    generator, reason = choose(state, languages, needs_engine=work.ask.sampling.needs_engine)
     if reason and not retrieval.no_evidence:
         work.degraded.append(reason)
     return generator

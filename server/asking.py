@@ -47,7 +47,10 @@ def new_ask(
     session_id: str | None = None,
     *,
     explain: bool = False,
+    labels: Mapping[str, Any] | None = None,
+    store: bool = True,
 ) -> Ask:
+    """See Ask for labels and store."""
     return Ask(
         owner=owner,
         model=model,
@@ -59,6 +62,8 @@ def new_ask(
         session_id=session_id or new_id("session"),
         message_id=new_id("msg"),
         explain=explain,
+        labels=labels or {},
+        store=store,
     )
 
 

@@ -20,11 +20,16 @@ _REFERS_BACK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """system: every system message, joined. history: the turns before `question`, the last user message."""
+    """system: every system message, joined. history: the turns before `question`, the last user message.
+
+    after: what follows the question: calls of the caller's tools, and what they gave. name: of who asks.
+    """
 
     question: str
     history: tuple[Message, ...] = ()
     system: str | None = None
+    after: tuple[Message, ...] = ()
+    name: str | None = None
 
 
 def conversation(messages: Sequence[Message]) -> Conversation:
@@ -33,8 +38,8 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     if last is None:
         raise bad_request("messages must hold a user message with text", "messages")
     system = "\n\n".join(m.content for m in messages if m.role == "system" and m.content.strip())
-    history = tuple(m for m in messages[:last] if m.role in ("user", "assistant") and m.content.strip())
-    return Conversation(messages[last].content.strip(), history, system or None)
+    history, after = (tuple(filter(_is_turn, part)) for part in (messages[:last], messages[last + 1 :]))
+    return Conversation(messages[last].content.strip(), history, system or None, after, messages[last].name)
 
 
 def search_question(talk: Conversation) -> str:
@@ -46,14 +51,23 @@ def search_question(talk: Conversation) -> str:
 
 
 def recent(history: Sequence[Message], tokens: int) -> tuple[Message, ...]:
-    """The last turns that fit into about `tokens`, whole ones only."""
+    """The last turns that fit into about `tokens`, whole ones only; no tool's answer without the call before it."""
     kept: list[Message] = []
     for message in reversed(history):
         tokens -= estimate_text_tokens(message.content)
+        tokens -= sum(estimate_text_tokens(call.name + call.arguments) for call in message.tool_calls)
         if tokens < 0:
             break
         kept.append(message)
+    while kept and kept[-1].role == "tool":
+        kept.pop()
     return tuple(reversed(kept))
+
+
+def _is_turn(message: Message) -> bool:
+    if message.role == "tool" or message.tool_calls:
+        return True
+    return message.role in ("user", "assistant") and bool(message.content.strip())
 
 
 def refers_back(question: str) -> bool:

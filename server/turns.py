@@ -20,7 +20,8 @@ class Status(StrEnum):
 class Turn:
     """generator: which one wrote it. created: Unix seconds. sources[i] has mark [i + 1].
 
-    candidates: every one of the search, with its scores and why it left.
+    candidates: every one of the search, with its scores and why it left. others: the choices after the first.
+    labels: the caller's own words about it.
     """
 
     trace_id: str
@@ -43,6 +44,9 @@ class Turn:
     sources: list[dict[str, Any]] = field(default_factory=list)
     candidates: list[dict[str, Any]] = field(default_factory=list)
     citations: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    labels: dict[str, Any] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
     timings_ms: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)

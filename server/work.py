@@ -1,6 +1,7 @@
 """One question and what has come of it so far; at the end, a stored turn."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +14,10 @@ from server.turns import Status, Turn
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One validated question; its three ids are the server's own, except a session the caller continues."""
+    """One validated question; its three ids are the server's own, except a session the caller continues.
+
+    labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
+    """
 
     owner: str
     model: str
@@ -25,6 +29,8 @@ class Ask:
     session_id: str
     message_id: str
     explain: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    store: bool = True
 
 
 @dataclass(slots=True)
@@ -38,10 +44,20 @@ class Work:
     retrieval: Retrieval | None = None
     generator: str = ""
     usage: Usage = field(default_factory=Usage)
-    finish_reason: FinishReason = "stop"
+    finishes: dict[int, FinishReason] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
     transcript: Transcript = field(default_factory=Transcript)
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Of the first choice."""
+        return self.finishes.get(0, "stop")
+
+    @property
+    def other_reasons(self) -> tuple[FinishReason, ...]:
+        """Of the choices after it."""
+        return tuple(self.finishes.get(i, "stop") for i in range(1, self.ask.sampling.n))
 
     def mark(self, name: str, since: float) -> None:
         self.timings_ms[name] = round((time.perf_counter() - since) * 1000, 2)
@@ -69,11 +85,24 @@ class Work:
             sources=[source(scored) for scored in told.sources.evidence],
             candidates=[candidate(c) for c in found.candidates] if found else [],
             citations=[asdict(citation) for citation in told.citations],
+            tool_calls=[asdict(call) for call in told.tool_calls],
+            others=[self._other(i) for i in range(1, ask.sampling.n)],
+            labels=dict(ask.labels),
             usage=asdict(self.usage),
             timings_ms=dict(self.timings_ms),
             counts=dict(found.counts) if found else {},
             error=asdict(told.error) if told.error else None,
         )
+
+    def _other(self, index: int) -> dict[str, Any]:
+        choice = self.transcript.choice(index)
+        return {
+            "answer": choice.text,
+            "reasoning": choice.reasoning,
+            "citations": [asdict(citation) for citation in choice.citations],
+            "tool_calls": [asdict(call) for call in choice.tool_calls],
+            "finish_reason": self.finishes.get(index),
+        }
 
 
 def source(scored: ScoredChunk) -> dict[str, Any]:

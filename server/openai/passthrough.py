@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from models.openai_client import Reply
-from models.openai_wire import status_of
+from models.engine_errors import status_of
 from models.sse import SseParser
+from models.whole_answer import Reply
 from server import sse
 from server.asking import new_id
 from server.cancellation import cancelled_on_disconnect

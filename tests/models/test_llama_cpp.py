@@ -109,7 +109,7 @@ async def test_a_raw_answer_that_is_not_streamed_is_one_completion(engine: Conne
     assert [choice["index"] for choice in answer["choices"]] == [0, 1]
     assert all(choice["message"]["content"] and choice["finish_reason"] == "length" for choice in answer["choices"])
     assert all(len(choice["logprobs"]["content"]) == 4 for choice in answer["choices"])
-    assert answer["usage"]["completion_tokens"] == 4
+    assert answer["usage"]["completion_tokens"] == 8
 
 
 async def test_a_prompt_past_its_context_is_input_too_long(engine: ConnectedEngine) -> None:

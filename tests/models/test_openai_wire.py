@@ -1,14 +1,17 @@
 """The OpenAI chat format: requests out, deltas in."""
 
+from functools import partial
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.base import Message, Prompt, Sampling, TokenDelta, Usage
+from models.engine_errors import refusal
 from models.engine_traits import EngineTraits
 from models.errors import BadRequest, InputTooLong, Overloaded, Unavailable
-from models.openai_wire import AnswerReader, chat_request, refusal
+from models.openai_wire import AnswerReader, chat_request
 from models.thinking import ThinkSplitter
 
 PROMPT = Prompt((Message("system", "S"), Message("user", "안녕?")))
@@ -35,7 +38,7 @@ ANSWER = (
 def read(data: bytes, size: int) -> list[TokenDelta]:
     reader = AnswerReader("m")
     deltas = [delta for start in range(0, len(data), size) for delta in reader.feed(data[start : start + size])]
-    return [*deltas, reader.last()]
+    return [*deltas, *reader.last()]
 
 
 @given(st.integers(1, len(ANSWER)))
@@ -146,7 +149,7 @@ def test_unset_sampling_leaves_the_engines_own_defaults() -> None:
 
 def whole(data: bytes, reader: AnswerReader) -> tuple[str, str]:
     """Thoughts and answer."""
-    deltas = [*reader.feed(data), reader.last()]
+    deltas = [*reader.feed(data), *reader.last()]
     return "".join(delta.reasoning for delta in deltas), "".join(delta.text for delta in deltas)
 
 
@@ -154,13 +157,13 @@ def test_a_think_block_in_the_text_becomes_reasoning() -> None:
     data = b"".join(event({"content": part}) for part in ("<th", "ink>Hm", "</thi", "nk>\n\nSe", "oul")) + event(
         {}, "stop"
     )
-    assert whole(data, AnswerReader("m", ThinkSplitter())) == ("Hm", "Seoul")
+    assert whole(data, AnswerReader("m", ThinkSplitter)) == ("Hm", "Seoul")
     assert whole(data, AnswerReader("m")) == ("", "<think>Hm</think>\n\nSeoul")
 
 
 def test_text_after_reasoning_of_its_own_field_is_taken_as_it_is() -> None:
     data = event({"reasoning": "Hm"}) + event({"content": "<think> is a tag"}) + event({}, "stop")
-    assert whole(data, AnswerReader("m", ThinkSplitter(opened=True))) == ("Hm", "<think> is a tag")
+    assert whole(data, AnswerReader("m", partial(ThinkSplitter, opened=True))) == ("Hm", "<think> is a tag")
 
 
 @pytest.mark.parametrize(
@@ -171,12 +174,12 @@ def test_an_answer_that_went_into_reasoning_though_no_thinking_was_asked_is_stil
     thinks: bool, finish: str, expected: tuple[str, str]
 ) -> None:
     data = event({"reasoning": "Seoul"}) + event({}, finish)
-    assert whole(data, AnswerReader("m", ThinkSplitter(), thinks=thinks)) == expected
+    assert whole(data, AnswerReader("m", ThinkSplitter, thinks=thinks)) == expected
 
 
 def test_an_opened_block_that_never_closes_was_the_answer() -> None:
     data = event({"content": "Seoul </th"}) + event({}, "stop")
-    assert whole(data, AnswerReader("m", ThinkSplitter(opened=True))) == ("Seoul </th", "Seoul </th")
+    assert whole(data, AnswerReader("m", partial(ThinkSplitter, opened=True))) == ("Seoul </th", "Seoul </th")
 
 
 @pytest.mark.parametrize(
