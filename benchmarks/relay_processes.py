@@ -25,9 +25,9 @@ _SETTINGS = {
 
 
 @contextmanager
-def process(*arguments: str, **settings: str) -> Iterator[tuple[int, str]]:
-    """A child of benchmarks/relay.py, ended with the context; gives its pid and the first line that it prints."""
-    command = [sys.executable, "-m", "benchmarks.relay", *arguments]
+def process(*arguments: str, module: str = "benchmarks.relay", **settings: str) -> Iterator[tuple[int, str]]:
+    """A benchmark as a child, ended with the context; gives its pid and the first line that it prints."""
+    command = [sys.executable, "-m", module, *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | settings)
     try:
         assert child.stdout is not None
