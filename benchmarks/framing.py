@@ -2,8 +2,8 @@
 
     pip install sse-starlette; python -m benchmarks.framing [--streams 1,64,256] [--chunks 200] [--rate 50] [--rounds 3]
 
-Both send the same paced words, with heartbeats and with a watch for clients that leave. `bare` has neither: the bytes as
-they come. CPU is the server process's own. The last line is JSON.
+Both send the same paced words, with heartbeats and with a watch for clients that leave. `bare` has neither: only the
+bytes as they come. CPU is the server process's own. The last line is JSON.
 """
 
 import argparse
