@@ -4,6 +4,7 @@ Incremental: one document is one small segment, and tantivy merges segments by i
 statistics until their segment is merged, as in Lucene.
 """
 
+import json
 import math
 import shutil
 import threading
@@ -37,6 +38,7 @@ class Bm25Index:
         self._tantivy = tantivy
         self._changing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._seq_file = folder.with_suffix(".seq")
         self.applied = int(self._seq_file.read_text("ascii")) if self._seq_file.exists() else 0
         builder = tantivy.SchemaBuilder()
@@ -73,19 +75,42 @@ class Bm25Index:
         with self._changing:
             present = self._present([key for key, _ in added])
             writer = self._index.writer(_WRITER_BYTES, 1)
-            for key, terms in added:
-                if key not in present:
-                    document = self._tantivy.Document()
-                    document.add_unsigned("key", key)
-                    document.add_text("terms", " ".join(_term(term) for term in terms.split(" ") if term))
-                    writer.add_document(document)
+            self._add(writer, [(key, terms) for key, terms in added if key not in present])
             if removed:  # by query: tantivy-py 0.27 takes the integer of delete_documents_by_term for a signed one
                 writer.delete_documents_by_query(self._among(removed))
-            writer.commit()
-            writer.wait_merging_threads()
-            self._index.reload()
+            self._commit(writer)
             replace_file(self._seq_file, lambda new: new.write_text(str(seq), "ascii"))
             self.applied = seq
+
+    @property
+    def has_removed(self) -> bool:
+        """Whether its segments still hold passages that were taken out: tantivy drops those when it merges."""
+        segments = json.loads((self._folder / "meta.json").read_text("utf-8"))["segments"]
+        return any(segment["deletes"] for segment in segments)
+
+    def rewrite(self, batches: Iterable[Sequence[tuple[int, str]]]) -> None:
+        """The whole index anew, in one commit; searches go on in the old one. batches: of (key, terms), all of it."""
+        with self._changing:
+            writer = self._index.writer(_WRITER_BYTES, 1)
+            writer.delete_all_documents()
+            for batch in batches:
+                self._add(writer, batch)
+            self._commit(writer)
+            writer = self._index.writer(_WRITER_BYTES, 1)
+            writer.garbage_collect_files()  # nobody reads the old segments any more
+            writer.wait_merging_threads()
+
+    def _add(self, writer: Any, documents: Sequence[tuple[int, str]]) -> None:
+        for key, terms in documents:
+            document = self._tantivy.Document()
+            document.add_unsigned("key", key)
+            document.add_text("terms", " ".join(_term(term) for term in terms.split(" ") if term))
+            writer.add_document(document)
+
+    def _commit(self, writer: Any) -> None:
+        writer.commit()
+        writer.wait_merging_threads()
+        self._index.reload()
 
     def search(self, terms: Sequence[str], k: int, allowed: Collection[int] | None = None) -> list[Hit]:
         """The k best, best first, ties by key; only passages with at least one of the terms.

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.base import IntArray
-from retrieval.types import ParsedDocument, Section, Span
+from retrieval.types import AUTO, ParsedDocument, Section, Span
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|\f")
 # Korean sentences end in 다. 요. 죠. 까? also where the space after them is missing. A list item counts as one.
@@ -32,7 +32,11 @@ _MARKS = 64  # of what continues a character; a longer heap of marks may be cut
 
 
 def chunk(
-    document: ParsedDocument, token_spans: Callable[[str], IntArray], *, size: int = 180, overlap: int = 40
+    document: ParsedDocument,
+    token_spans: Callable[[str], IntArray],
+    *,
+    size: int = AUTO.size,
+    overlap: int = AUTO.overlap,
 ) -> list[Span]:
     """Passages of at most `size` tokens (one more where a character would be split), ascending, white space trimmed.
 

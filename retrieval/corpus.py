@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,6 +96,15 @@ class Corpus:
                 indexes = self._open(each, entry)
                 if indexes.dense.outgrown and indexes.dense.regroup():
                     self._save(each, entry, indexes)
+
+    def scrub(self) -> None:
+        """Writes the indexes anew that may hold deleted passages on disk. Searches go on."""
+        for store_id in self._store.store_ids():
+            with suppress(NotFound, EmbedderMismatch), (entry := self._entry(store_id)).lock:
+                indexes = self._open(store_id, entry)
+                if (files := self._files(store_id)).has_removed(indexes):
+                    files.scrub(indexes)
+                    entry.saved, entry.unsaved = indexes.applied_in_memory, 0
 
     def close(self) -> None:
         """Saves what is in memory only. The indexes can be opened again."""

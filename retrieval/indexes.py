@@ -107,6 +107,17 @@ class IndexFolder:
             indexes.sparse.save(self._folder / "sparse.index")
         self._store.trim_changes(self._store_id, indexes.applied)
 
+    def has_removed(self, indexes: Indexes) -> bool:
+        """Whether a file of theirs may still hold a passage that was deleted."""
+        return self._store.has_removals(self._store_id) or indexes.bm25.has_removed
+
+    def scrub(self, indexes: Indexes) -> None:
+        """Writes them anew, level with the store as they are, without what was deleted."""
+        if indexes.bm25.has_removed:
+            keys, _ = self._store.visible_keys(self._store_id)
+            indexes.bm25.rewrite(self._store.index_terms(batch) for batch in _batches(keys))
+        self.save(indexes)
+
     def erase(self) -> None:
         """Of a vector store whose indexes are not open."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -123,8 +134,8 @@ class IndexFolder:
     def _fill(self, index: Index) -> None:
         """Everything, into an empty index. The seq is told with the last batch, so a broken-off fill starts again."""
         keys, seq = self._store.visible_keys(self._store_id)
-        for first in range(0, len(keys), _BATCH):
-            self._apply(index, 0, keys[first : first + _BATCH], [])
+        for batch in _batches(keys):
+            self._apply(index, 0, batch, [])
         self._apply(index, seq, [], [])
 
     def _apply(self, index: Index, seq: int, added: list[int], removed: list[int]) -> None:
@@ -135,6 +146,10 @@ class IndexFolder:
                 index.apply(seq, self._store.index_terms(added), removed)
             case SparseIndex():
                 index.apply(seq, self._store.index_weights(added), removed)
+
+
+def _batches(keys: list[int]) -> Iterator[list[int]]:
+    return (keys[first : first + _BATCH] for first in range(0, len(keys), _BATCH))
 
 
 def _loaded(load: Callable[[], T], new: Callable[[], T]) -> T:

@@ -13,18 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
-from models.base import Embedder, Embedding
+from models.base import Embedder
 from models.errors import InputTooLong, ModelError
-from models.late_interaction import encode
 from retrieval.chunking import chunk
 from retrieval.corpus import Corpus
 from retrieval.identity import identify
 from retrieval.parsing import ParseError, parse
-from retrieval.sparse import encode_weights
 from retrieval.store import EmbedderMismatch, NotFound, Store, StoreFile
 from retrieval.store_types import IdentifiedDocument, NewChunk, Superseded, Work
 from retrieval.tokenize import Tokenizer
-from retrieval.types import Attributes, indexed_text
+from retrieval.types import AUTO, Attributes, Chunking, indexed_text
+from retrieval.windows import passage_vectors
 
 log = logging.getLogger("ragpod.ingest")
 
@@ -61,8 +60,7 @@ class Ingestor:
 
     async def start(self) -> None:
         """Takes up everything that is unfinished, and then what is submitted."""
-        for version in await asyncio.to_thread(self._store.unfinished):
-            self._schedule(version)
+        await self.take_up()
         self._tasks = [asyncio.create_task(self._work(), name=f"ingest-{i}") for i in range(self._workers)]
         self._tasks.append(asyncio.create_task(self._index(), name="ingest-index"))
 
@@ -81,12 +79,24 @@ class Ingestor:
         """Files waiting or being worked on."""
         return len(self._scheduled)
 
-    async def submit(self, owner: str, store_id: str, file_id: str, attributes: Attributes | None = None) -> StoreFile:
+    async def submit(
+        self,
+        owner: str,
+        store_id: str,
+        file_id: str,
+        attributes: Attributes | None = None,
+        chunking: Chunking | None = None,
+    ) -> StoreFile:
         """Attaches a file; on return that is on disk. What is there already is not done again. Raises NotFound."""
-        attached = await asyncio.to_thread(self._store.attach, owner, store_id, file_id, attributes)
+        attached = await asyncio.to_thread(self._store.attach, owner, store_id, file_id, attributes, chunking)
         if attached.status == "in_progress":
             self._schedule(attached.version)
         return attached
+
+    async def take_up(self) -> None:
+        """Everything that is unfinished in the store, whoever attached it."""
+        for version in await asyncio.to_thread(self._store.unfinished):
+            self._schedule(version)
 
     async def wait(self, owner: str, store_id: str, file_id: str) -> StoreFile:
         """Returns when the file is completed, failed or cancelled, or this ingestor is closed.
@@ -118,7 +128,7 @@ class Ingestor:
         try:
             try:
                 self._published.put_nowait((version, await self._publish(version)))
-            except Superseded as error:
+            except (Superseded, NotFound) as error:  # NotFound: the file was deleted
                 log.info("%s", error)
             except Exception as error:
                 if _passing(error):
@@ -163,7 +173,7 @@ class Ingestor:
             work = await self._in_thread(self._store.work, version)
             if work.stage in ("accepted", "parsed"):
                 await self._in_thread(self._prepare, work)
-            await self._embed(version)
+            await self._embed(work)
             published = await self._in_thread(self._store.publish, version)
         return work.store_id
 
@@ -175,19 +185,19 @@ class Ingestor:
         store.set_stage(version, "parsed")
         documents = identify(work.store_id, work.filename, parsed)
         known = store.keep_documents(version, documents)
-        for batch in self._batches([document for document in documents if document.id not in known]):
+        for batch in self._batches([document for document in documents if document.id not in known], work.chunking):
             if self._closing.is_set():
                 raise Superseded("the ingestor is closing")
             store.add_documents(version, batch)
         store.finish_chunking(version, len(documents))
 
     def _batches(
-        self, documents: list[IdentifiedDocument]
+        self, documents: list[IdentifiedDocument], chunking: Chunking
     ) -> Iterator[list[tuple[IdentifiedDocument, list[NewChunk]]]]:
         batch: list[tuple[IdentifiedDocument, list[NewChunk]]] = []
         size = 0
         for document in documents:
-            chunks = self._chunks(document)
+            chunks = self._chunks(document, chunking)
             batch.append((document, chunks))
             size += len(chunks) + 1
             if size >= _CHUNK_BATCH:
@@ -196,22 +206,22 @@ class Ingestor:
         if batch:
             yield batch
 
-    def _chunks(self, document: IdentifiedDocument) -> list[NewChunk]:
+    def _chunks(self, document: IdentifiedDocument, chunking: Chunking) -> list[NewChunk]:
         parsed, chunks = document.parsed, []
-        for span in chunk(parsed, self._embedder.token_spans):
+        for span in chunk(parsed, self._embedder.token_spans, size=chunking.size, overlap=chunking.overlap):
             text = parsed.text[span.start : span.end]
             terms = self._tokenizer.terms(indexed_text(parsed.title, span.headings, text))
             chunks.append(NewChunk(span, text, terms))
         return chunks
 
-    async def _embed(self, version: int) -> None:
-        pending = await self._in_thread(self._store.pending_keys, version)
-        for first in range(0, len(pending), _EMBED_BATCH):
-            keys = pending[first : first + _EMBED_BATCH]
+    async def _embed(self, work: Work) -> None:
+        pending = await self._in_thread(self._store.pending_keys, work.version)
+        size = max(1, _EMBED_BATCH * AUTO.size // max(work.chunking.size, AUTO.size))
+        for first in range(0, len(pending), size):
+            keys = pending[first : first + size]
             texts = await self._in_thread(self._store.pending_texts, keys)
-            embedding = await self._embedder.embed_documents(texts, tokens=True)
-            codes, weights = await self._in_thread(_encoded, self._embedder, embedding)
-            await self._in_thread(self._store.save_vectors, version, keys, embedding.dense, codes, weights)
+            vectors, codes, weights = await passage_vectors(self._embedder, texts)
+            await self._in_thread(self._store.save_vectors, work.version, keys, vectors, codes, weights)
 
     async def _fail(self, version: int, error: Exception) -> None:
         code = _code(error)
@@ -223,16 +233,6 @@ class Ingestor:
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
-
-
-def _encoded(embedder: Embedder, embedding: Embedding) -> tuple[list[bytes], list[bytes] | None]:
-    """Token codes, and lexical weights where the embedder has them, as the store keeps them."""
-    if embedding.tokens is None:
-        raise TypeError(f"{embedder.name} gave no token vectors")
-    if embedder.lexical and embedding.sparse is None:
-        raise TypeError(f"{embedder.name} gave no lexical weights")
-    weights = [encode_weights(each) for each in embedding.sparse or ()] if embedder.lexical else None
-    return [encode(rows) for rows in embedding.tokens], weights
 
 
 def _passing(error: Exception) -> bool:

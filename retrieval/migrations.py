@@ -5,7 +5,7 @@ from pathlib import Path
 
 from retrieval.store_types import NewerDatabase
 
-SCRIPTS = ("schema.sql", "schema_2.sql")
+SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -5,19 +5,21 @@ instant loses nothing of it. Indexes are derived from here by the change log (re
 """
 
 import secrets
-import sqlite3
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from retrieval.store_attached import StoreFiles, attach
+from retrieval.store_batches import Batches
 from retrieval.store_chunks import Changes, Passages
-from retrieval.store_database import Database, store_number, to_json
-from retrieval.store_files import Files, Order, StoreFiles
+from retrieval.store_database import Database, live_store, store_number, to_json
+from retrieval.store_files import Files, Order
+from retrieval.store_leftovers import Leftovers
 from retrieval.store_lock import DataDirLock, Holder, holder_of
-from retrieval.store_pages import page
+from retrieval.store_pages import cursor_values, page
 from retrieval.store_publish import Publishing
 from retrieval.store_rows import vector_store_of
 from retrieval.store_types import (
+    Attachment,
     DataDirLocked,
     EmbedderMismatch,
     File,
@@ -63,20 +65,40 @@ FROM vector_stores s
 class VectorStores(Database):
     """/v1/vector_stores."""
 
-    def create_store(self, owner: str, name: str, metadata: Mapping[str, str] | None = None) -> VectorStore:
-        """Names need not be unique."""
+    def create_store(
+        self,
+        owner: str,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        description: str = "",
+        expires_days: int | None = None,
+        files: Sequence[Attachment] = (),
+    ) -> VectorStore:
+        """Names need not be unique. files: attached to it; one that is unknown, and there is no vector store.
+
+        Raises NotFound.
+        """
         with self.write() as db:
-            return _created(db, owner, name, metadata or {})
+            store_id, now = f"vs_{secrets.token_hex(12)}", self.now
+            db.execute(
+                "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, description,"
+                " expires_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (store_id, owner, name, to_json(dict(metadata or {})), now, now, description, expires_days),
+            )
+            for wanted in files:
+                attach(db, owner, store_id, wanted, now)
+            return vector_store_of(db.execute(f"{_STORES} WHERE s.id = ?", (store_id,)).fetchone(), now)
 
     def ensure_store(self, owner: str, name: str) -> VectorStore:
         """The oldest store of that name, made where there is none; two callers at the same instant get one store."""
-        with self.write() as db:
-            return _found(db, owner, "s.name", name) or _created(db, owner, name, {})
+        with self.alone():
+            found = self._found(owner, "s.name", name)
+            return found if found is not None and not found.expired else self.create_store(owner, name)
 
     def find_store(self, owner: str, id_or_name: str) -> VectorStore:
-        """By id, else the oldest of that name. Raises NotFound."""
-        with self.read() as db:
-            found = _found(db, owner, "s.id", id_or_name) or _found(db, owner, "s.name", id_or_name)
+        """By id, else the oldest of that name, one that has not expired first. Raises NotFound."""
+        found = self._found(owner, "s.id", id_or_name) or self._found(owner, "s.name", id_or_name)
         if found is None:
             raise NotFound(f"no vector store {id_or_name!r}")
         return found
@@ -84,48 +106,43 @@ class VectorStores(Database):
     def list_stores(
         self, owner: str, *, limit: int = 20, order: Order = "desc", after: str | None = None, before: str | None = None
     ) -> Page[VectorStore]:
-        """By creation. after, before: ids of vector stores. Raises NotFound for a cursor that is none."""
+        """By creation. after, before: ids of vector stores. Raises UnknownCursor."""
         with self.read() as db:
-            cursors = [store_number(db, owner, cursor) if cursor else None for cursor in (after, before)]
+            cursors = cursor_values(lambda cursor: store_number(db, owner, cursor), after, before)
             rows, more = page(db, _STORES, "s.owner = ?", [owner], "s.n", limit, order, *cursors)
-            return Page([vector_store_of(row) for row in rows], more)
+            return Page([vector_store_of(row, self.now) for row in rows], more)
 
     def update_store(
-        self, owner: str, store_id: str, *, name: str | None = None, metadata: Mapping[str, str] | None = None
+        self,
+        owner: str,
+        store_id: str,
+        *,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        expires_days: int | None = None,
     ) -> VectorStore:
-        """None leaves a field as it is. Raises NotFound."""
+        """None leaves a field as it is; expires_days 0: for ever. Raises NotFound, Expired."""
         with self.write() as db:
-            number = store_number(db, owner, store_id)
+            number = live_store(db, owner, store_id, self.now)["n"]
             if name is not None:
                 db.execute("UPDATE vector_stores SET name = ? WHERE n = ?", (name, number))
             if metadata is not None:
                 db.execute("UPDATE vector_stores SET metadata = ? WHERE n = ?", (to_json(dict(metadata)), number))
-            return _by_id(db, store_id)
+            if expires_days is not None:
+                db.execute("UPDATE vector_stores SET expires_days = nullif(?, 0) WHERE n = ?", (expires_days, number))
+            return vector_store_of(db.execute(f"{_STORES} WHERE s.n = ?", (number,)).fetchone(), self.now)
 
     def delete_store(self, owner: str, store_id: str) -> None:
         """With all that it holds; the files themselves stay. Raises NotFound."""
         with self.write() as db:
             db.execute("DELETE FROM vector_stores WHERE n = ?", (store_number(db, owner, store_id),))
 
+    def _found(self, owner: str, column: Literal["s.id", "s.name"], value: str) -> VectorStore | None:
+        sql = f"{_STORES} WHERE s.owner = ? AND {column} = ? ORDER BY s.n"
+        with self.read() as db:
+            found = [vector_store_of(row, self.now) for row in db.execute(sql, (owner, value))]
+        return min(found, key=lambda store: store.expired, default=None)
 
-class Store(VectorStores, Files, StoreFiles, Versions, Vectors, Publishing, Passages, Changes):
+
+class Store(VectorStores, Files, StoreFiles, Batches, Versions, Vectors, Publishing, Passages, Changes, Leftovers):
     """Synchronous and thread-safe; give it a thread where an event loop is near."""
-
-
-def _created(db: sqlite3.Connection, owner: str, name: str, metadata: Mapping[str, str]) -> VectorStore:
-    store_id, now = f"vs_{secrets.token_hex(12)}", int(time.time())
-    db.execute(
-        "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at) VALUES (?, ?, ?, ?, ?, ?)",
-        (store_id, owner, name, to_json(dict(metadata)), now, now),
-    )
-    return _by_id(db, store_id)
-
-
-def _by_id(db: sqlite3.Connection, store_id: str) -> VectorStore:
-    return vector_store_of(db.execute(f"{_STORES} WHERE s.id = ?", (store_id,)).fetchone())
-
-
-def _found(db: sqlite3.Connection, owner: str, column: Literal["s.id", "s.name"], value: str) -> VectorStore | None:
-    sql = f"{_STORES} WHERE s.owner = ? AND {column} = ? ORDER BY s.n LIMIT 1"
-    row = db.execute(sql, (owner, value)).fetchone()
-    return vector_store_of(row) if row else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.base import FloatArray
 from retrieval.filters import condition
-from retrieval.store_database import Database, store_number
+from retrieval.store_database import Database, live_store, store_number
 from retrieval.store_rows import chunk_of, passage_of
 from retrieval.store_types import Change, NotFound, Passage, VectorSpace
 from retrieval.types import Chunk
@@ -52,18 +52,22 @@ class Passages(Database):
             return [chunk_of(row) for row in db.execute(f"{select} {where}", values)]
 
     def allowed_keys(self, owner: str, store_id: str, filters: Mapping[str, Any] | None) -> set[int] | None:
-        """Keys of the chunks whose attributes pass; None where no filter is set. Raises InvalidFilter, NotFound."""
-        if not filters:
-            with self.read() as db:
-                store_number(db, owner, store_id)
+        """Keys of the chunks whose attributes pass; None where no filter is set. Asking is a use of the vector store.
+
+        Raises InvalidFilter, NotFound, Expired.
+        """
+        passes = condition(filters, "d.attributes") if filters else None
+        with self.read() as db:
+            store = live_store(db, owner, store_id, self.now)
+        self.use(store)
+        if passes is None:
             return None
-        passes = condition(filters, "d.attributes")
         sql = (
             "SELECT c.key FROM store_files a JOIN documents d ON d.version = a.version"  # noqa: S608
             f" JOIN chunks c ON c.document = d.n WHERE a.store = ? AND a.visible = 1 AND {passes.sql}"
         )
         with self.read() as db:
-            return {row["key"] for row in db.execute(sql, (store_number(db, owner, store_id), *passes.values))}
+            return {row["key"] for row in db.execute(sql, (store["n"], *passes.values))}
 
 
 class Changes(Database):

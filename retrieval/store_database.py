@@ -3,27 +3,31 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from retrieval.migrations import migrate
 from retrieval.store_lock import DataDirLock
-from retrieval.store_types import NotFound
+from retrieval.store_rows import has_expired
+from retrieval.store_types import Expired, NotFound
 
 FILENAME = "ragpod.db"
+_USE_SECONDS = 60
 
 
 class Database:
     """Owns the data directory (one process at a time) and its database. Thread-safe.
 
-    data_dir: made where it is missing. Raises DataDirLocked, NewerDatabase.
+    data_dir: made where it is missing. clock: Unix seconds. Raises DataDirLocked, NewerDatabase.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir
+        self.clock = clock
         self._lock_file = DataDirLock(data_dir)
         self._write_lock = threading.RLock()
         self._idle_readers: list[sqlite3.Connection] = []
@@ -33,6 +37,10 @@ class Database:
             self._writer = on_failure.enter_context(closing(self._connect()))
             migrate(self._writer)
             on_failure.pop_all()
+
+    @property
+    def now(self) -> int:
+        return int(self.clock())
 
     def announce(self, url: str) -> None:
         """Tells other processes where this one listens (see store_lock.holder_of)."""
@@ -58,6 +66,12 @@ class Database:
         return connection
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes meanwhile; calls that write may be made inside."""
+        with self._write_lock:
+            yield
+
+    @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction, on disk when the block has been left without an error.
 
@@ -72,6 +86,12 @@ class Database:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+
+    def use(self, store: sqlite3.Row) -> None:
+        """A row of vector_stores was searched: its time to expiry begins anew. Written once a minute at most."""
+        if self.now - store["last_active_at"] >= _USE_SECONDS:
+            with self.write(durable=False) as db:
+                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -97,6 +117,18 @@ def store_number(connection: sqlite3.Connection, owner: str, store_id: str) -> i
         raise NotFound(f"no vector store {store_id!r}")
     number: int = row["n"]
     return number
+
+
+def live_store(connection: sqlite3.Connection, owner: str, store_id: str, now: int) -> sqlite3.Row:
+    """Of a vector store that is to be used. Raises NotFound, Expired."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM vector_stores WHERE id = ? AND owner = ?", (store_id, owner)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"no vector store {store_id!r}")
+    if has_expired(row, now):
+        raise Expired(f"vector store {store_id!r} has expired")
+    return row
 
 
 def to_json(value: Mapping[str, Any] | Sequence[Any]) -> str:

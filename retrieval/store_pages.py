@@ -1,8 +1,21 @@
 """OpenAI's cursor pagination over an ascending integer column."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
+
+from retrieval.store_types import NotFound, UnknownCursor
+
+
+def cursor_values(value: Callable[[str], int], after: str | None, before: str | None) -> list[int | None]:
+    """[after, before] for `page`. value: of the column, of an id; raises NotFound. Raises UnknownCursor."""
+    found: list[int | None] = []
+    for param, cursor in (("after", after), ("before", before)):
+        try:
+            found.append(None if cursor is None else value(cursor))
+        except NotFound:
+            raise UnknownCursor(param, cursor or "") from None
+    return found
 
 
 def page(

@@ -3,11 +3,11 @@
 import json
 import sqlite3
 
-from retrieval.store_types import File, FileCounts, FileError, Passage, StoreFile, Superseded, VectorStore
-from retrieval.types import Chunk
+from retrieval.store_types import DAY, File, FileCounts, FileError, Passage, StoreFile, Superseded, VectorStore
+from retrieval.types import Chunk, Chunking
 
 
-def vector_store_of(row: sqlite3.Row) -> VectorStore:
+def vector_store_of(row: sqlite3.Row, now: int) -> VectorStore:
     return VectorStore(
         id=row["id"],
         owner=row["owner"],
@@ -19,7 +19,16 @@ def vector_store_of(row: sqlite3.Row) -> VectorStore:
         counts=FileCounts(row["in_progress"], row["completed"], row["failed"], row["cancelled"]),
         embedder=row["embedder"],
         dim=row["dim"],
+        description=row["description"],
+        expires_days=row["expires_days"],
+        expired=has_expired(row, now),
     )
+
+
+def has_expired(store: sqlite3.Row, now: int) -> bool:
+    """Of a row of vector_stores."""
+    days: int | None = store["expires_days"]
+    return bool(store["expired"]) or (days is not None and store["last_active_at"] + days * DAY <= now)
 
 
 def file_of(row: sqlite3.Row) -> File:
@@ -32,6 +41,7 @@ def file_of(row: sqlite3.Row) -> File:
         bytes=row["bytes"],
         sha256=row["sha256"],
         created_at=row["created_at"],
+        expires_at=row["expires_at"],
     )
 
 
@@ -51,6 +61,7 @@ def store_file_of(row: sqlite3.Row) -> StoreFile:
         embedded=row["embedded"],
         visible=bool(row["visible"]),
         error=FileError(row["error_code"], row["error_message"] or "") if row["error_code"] else None,
+        chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
     )
 
 

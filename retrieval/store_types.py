@@ -2,6 +2,8 @@
 
 StoreError
 ├── NotFound            no such id for this owner (another owner's id is answered the same way)
+│   ├── Expired         the vector store's time is over: it has been emptied, or is about to be
+│   └── UnknownCursor   a page was asked for after or before an id that is not in the list
 ├── EmbedderMismatch    the vector store holds another model's vectors; they are never mixed
 ├── Superseded          the file version was cancelled, deleted or replaced while it was worked on
 ├── NewerDatabase       the database was written by a newer ragpod
@@ -12,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from retrieval.types import Attributes, Chunk, ParsedDocument, Span
+from retrieval.types import Attributes, Chunk, Chunking, ParsedDocument, Span
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
 
 T = TypeVar("T")
+DAY = 86_400
 
 
 class StoreError(Exception):
@@ -26,6 +29,18 @@ class StoreError(Exception):
 
 class NotFound(StoreError):
     pass
+
+
+class Expired(NotFound):
+    pass
+
+
+class UnknownCursor(NotFound):
+    """param: `after` or `before`."""
+
+    def __init__(self, param: str, cursor: str) -> None:
+        super().__init__(f"{param} is {cursor!r}, which is not in this list")
+        self.param = param
 
 
 class EmbedderMismatch(StoreError):
@@ -63,7 +78,10 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class VectorStore:
-    """Times are Unix seconds. embedder, dim: of the vectors that it holds; None before the first one."""
+    """Times are Unix seconds. embedder, dim: of the vectors that it holds; None before the first one.
+
+    expires_days: after last_active_at; None keeps it for ever. expired: that time has come.
+    """
 
     id: str
     owner: str
@@ -75,6 +93,13 @@ class VectorStore:
     counts: FileCounts = field(default_factory=FileCounts)
     embedder: str | None = None
     dim: int | None = None
+    description: str = ""
+    expires_days: int | None = None
+    expired: bool = False
+
+    @property
+    def expires_at(self) -> int | None:
+        return None if self.expires_days is None else self.last_active_at + self.expires_days * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +112,7 @@ class File:
     bytes: int
     sha256: str
     created_at: int
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +144,30 @@ class StoreFile:
     embedded: int = 0
     visible: bool = False
     error: FileError | None = None
+    chunking: Chunking = field(default_factory=Chunking)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first."""
+
+    file_id: str
+    attributes: Attributes | None = None
+    chunking: Chunking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files attached together. counts: of all of them; one that has left the vector store counts as it ended.
+
+    cancelled: it was cancelled while something was in progress.
+    """
+
+    id: str
+    store_id: str
+    created_at: int
+    counts: FileCounts
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +197,7 @@ class Work:
     media_type: str
     stage: FileStage
     visible: bool
+    chunking: Chunking = field(default_factory=Chunking)
 
 
 @dataclass(frozen=True, slots=True)

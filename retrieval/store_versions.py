@@ -19,7 +19,7 @@ from retrieval.store_types import (
     Work,
 )
 from retrieval.store_vectors import reuse_vectors
-from retrieval.types import indexed_text
+from retrieval.types import Chunking, indexed_text
 
 
 class Versions(Database):
@@ -54,6 +54,7 @@ class Versions(Database):
                 media_type=file["media_type"],
                 stage=row["stage"],
                 visible=bool(row["visible"]),
+                chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
             )
 
     def claim_embedder(self, version: int, name: str, dim: int, lexical: bool = False) -> None:
@@ -146,8 +147,9 @@ def _unchanged(
     wanted = {document.id: document for document in documents}
     visible = db.execute(
         "SELECT d.n, d.id, d.sha256 FROM store_files a JOIN documents d ON d.version = a.version"
-        " WHERE a.store = ? AND a.filename = ? AND a.visible = 1 AND a.version <> ?",
-        (row["store"], row["filename"], row["version"]),
+        " WHERE a.store = ? AND a.filename = ? AND a.visible = 1 AND a.version <> ?"
+        " AND a.chunk_size = ? AND a.chunk_overlap = ?",
+        (row["store"], row["filename"], row["version"], row["chunk_size"], row["chunk_overlap"]),
     )
     return [
         (row["version"], old["n"], wanted[old["id"]].ordinal)

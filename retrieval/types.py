@@ -9,6 +9,17 @@ Attributes = Mapping[str, Attribute]
 
 
 @dataclass(frozen=True, slots=True)
+class Chunking:
+    """How a file is cut into passages: tokens of one at most, and how many of them the next one may repeat."""
+
+    size: int = 180
+    overlap: int = 40
+
+
+AUTO = Chunking()
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A heading path and the page valid from `start` (character offset) to the next section's start."""
 

@@ -74,6 +74,8 @@ TABLE: dict[type[BaseException], tuple[int, str, str, int | None]] = {
     model_errors.Timeout: (504, "timeout_error", "timeout", RETRY_SECONDS),
     model_errors.InputTooLong: (400, "invalid_request_error", "context_length_exceeded", None),
     model_errors.BadRequest: (400, "invalid_request_error", "bad_request", None),
+    store_types.UnknownCursor: (400, "invalid_request_error", "invalid_cursor", None),
+    store_types.Expired: (404, "invalid_request_error", "vector_store_expired", None),
     store_types.NotFound: (404, "invalid_request_error", "not_found", None),
     filters.InvalidFilter: (400, "invalid_request_error", "invalid_filter", None),
     store_types.EmbedderMismatch: (409, "invalid_request_error", "embedder_mismatch", None),

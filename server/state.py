@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     from retrieval.stages import Plan
     from retrieval.store import Store
     from retrieval.tokenize import Tokenizer
+    from retrieval.upkeep import Upkeep
 
 log = logging.getLogger("ragpod.state")
 
@@ -48,6 +49,7 @@ class State:
     plan: "Plan"
     retriever: "Retriever"
     ingestor: "Ingestor"
+    upkeep: "Upkeep"
     engine: Engine
     extractive: Generator
     database: Database
@@ -137,6 +139,7 @@ async def _assembled(
     from retrieval.dense import DenseConfig
     from retrieval.ingest import Ingestor
     from retrieval.search import Retriever
+    from retrieval.upkeep import Upkeep
 
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
     corpus = await asyncio.to_thread(
@@ -146,6 +149,9 @@ async def _assembled(
     ingestor = Ingestor(store, corpus, embedder, tokenizer)
     stack.push_async_callback(ingestor.aclose)
     await ingestor.start()
+    upkeep = Upkeep(store, corpus)
+    stack.push_async_callback(upkeep.aclose)
+    upkeep.start()
     metrics, limits = Metrics(), settings.limits
     running = RunningAnswers(lambda reason: metrics.cancellations.labels(reason).inc())
     stack.push_async_callback(running.close)
@@ -159,6 +165,7 @@ async def _assembled(
         plan=plan,
         retriever=Retriever(store, corpus, embedder, tokenizer, plan),
         ingestor=ingestor,
+        upkeep=upkeep,
         engine=engine,
         extractive=ExtractiveGenerator(embedder, tokenizer.terms),
         database=database,

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
+from retrieval.store_types import DAY
 from retrieval.store_types import File as StoredFile
 from server.auth import Owner
 from server.errors import bad_request
@@ -13,23 +15,37 @@ from server.state import StateNow
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 Order = Literal["asc", "desc"]
+Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 NAME_CHARACTERS = 512
+BATCH_DAYS = 30
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+_FIELDS = {"file", "purpose", _ANCHOR, _SECONDS}
 
 
 @router.post("")
 async def create(
     owner: Owner,
     state: StateNow,
+    request: Request,
     file: Annotated[UploadFile, File()],
-    purpose: Annotated[str, Form(max_length=64)],
+    purpose: Annotated[Purpose, Form()],
+    anchor: Annotated[Literal["created_at"] | None, Form(alias=_ANCHOR)] = None,
+    seconds: Annotated[int | None, Form(alias=_SECONDS, ge=3600, le=30 * DAY)] = None,
 ) -> dict[str, Any]:
-    """The same bytes under the same name and purpose are the same file."""
+    """The same bytes under the same name and purpose are the same file; the last upload says how long it stays."""
+    if unknown := (await request.form()).keys() - _FIELDS:
+        raise bad_request(f"unknown field {min(unknown)!r}", min(unknown), "unknown_parameter")
+    if (anchor is None) != (seconds is None):
+        raise bad_request("expires_after needs both anchor and seconds", "expires_after")
     name = file.filename or ""
     if not name.strip() or len(name) > NAME_CHARACTERS or _CONTROL.search(name):
         raise bad_request(f"a file needs a name of at most {NAME_CHARACTERS} printable characters", "file")
-    content, kind = await file.read(), file.content_type or ""
-    return file_object(await asyncio.to_thread(state.store.add_file, owner, name, content, kind, purpose))
+    if not (content := await file.read()):
+        raise bad_request("the file is empty", "file", "empty_file")
+    expires = BATCH_DAYS * DAY if seconds is None and purpose == "batch" else seconds
+    add = partial(state.store.add_file, owner, name, content, file.content_type or "", purpose)
+    return file_object(await asyncio.to_thread(add, expires_seconds=expires))
 
 
 @router.get("")
@@ -71,7 +87,7 @@ def file_object(file: StoredFile) -> dict[str, Any]:
         "object": "file",
         "bytes": file.bytes,
         "created_at": file.created_at,
-        "expires_at": None,
+        "expires_at": file.expires_at,
         "filename": file.filename,
         "purpose": file.purpose,
         "status": "processed",

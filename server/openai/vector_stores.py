@@ -1,17 +1,19 @@
 """/v1/vector_stores and the files in them."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
-from retrieval.store_types import FileStatus
+from retrieval.store_types import Attachment, FileStatus
 from server.auth import Owner
 from server.openai.files import Order, listing
 from server.openai.objects import Attach, Attributes, ChangedStore, NewStore, store_file_object, store_object
 from server.state import StateNow
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+POLL_MS = "200"
 
 
 class Cursor:
@@ -30,14 +32,25 @@ class Cursor:
 Paging = Annotated[Cursor, Depends()]
 
 
+def poll_again(response: Response, running: int) -> None:
+    """The SDK's create_and_poll asks again after this long; its own default is a second."""
+    if running:
+        response.headers["openai-poll-after-ms"] = POLL_MS
+
+
 @router.post("")
 async def create(body: NewStore, owner: Owner, state: StateNow) -> dict[str, Any]:
-    for file_id in body.file_ids:
-        await asyncio.to_thread(state.store.get_file, owner, file_id)
-    store = await asyncio.to_thread(state.store.create_store, owner, body.name or "", body.metadata or {})
-    for file_id in body.file_ids:
-        await state.ingestor.submit(owner, store.id, file_id, None)
-    return store_object(await asyncio.to_thread(state.store.find_store, owner, store.id))
+    """With all of file_ids, or not at all where one is unknown."""
+    chunking = body.chunking_strategy.chunking if body.chunking_strategy else None
+    make = partial(
+        state.store.create_store,
+        description=body.description or "",
+        expires_days=body.expires_after.days if body.expires_after else None,
+        files=[Attachment(file_id, chunking=chunking) for file_id in dict.fromkeys(body.file_ids)],
+    )
+    store = await asyncio.to_thread(make, owner, body.name or "", body.metadata or {})
+    await state.ingestor.take_up()
+    return store_object(store)
 
 
 @router.get("")
@@ -53,8 +66,14 @@ async def get(store_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
 
 @router.post("/{store_id}")
 async def modify(store_id: str, body: ChangedStore, owner: Owner, state: StateNow) -> dict[str, Any]:
-    changed = await asyncio.to_thread(state.store.update_store, owner, store_id, name=body.name, metadata=body.metadata)
-    return store_object(changed)
+    sent = body.model_fields_set
+    change = partial(
+        state.store.update_store,
+        name=(body.name or "") if "name" in sent else None,
+        metadata=(body.metadata or {}) if "metadata" in sent else None,
+        expires_days=(body.expires_after.days if body.expires_after else 0) if "expires_after" in sent else None,
+    )
+    return store_object(await asyncio.to_thread(change, owner, store_id))
 
 
 @router.delete("/{store_id}")
@@ -68,7 +87,8 @@ async def delete(store_id: str, owner: Owner, state: StateNow) -> dict[str, Any]
 @router.post("/{store_id}/files")
 async def attach(store_id: str, body: Attach, owner: Owner, state: StateNow) -> dict[str, Any]:
     """Accepted when this returns, on disk; indexed when its status is completed."""
-    attached = await state.ingestor.submit(owner, store_id, body.file_id, body.attributes)
+    wanted = body.attachment
+    attached = await state.ingestor.submit(owner, store_id, wanted.file_id, wanted.attributes, wanted.chunking)
     return store_file_object(attached)
 
 
@@ -85,15 +105,19 @@ async def list_attached(
 
 
 @router.get("/{store_id}/files/{file_id}")
-async def get_attached(store_id: str, file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
-    return store_file_object(await asyncio.to_thread(state.store.get_store_file, owner, store_id, file_id))
+async def get_attached(
+    store_id: str, file_id: str, owner: Owner, state: StateNow, response: Response
+) -> dict[str, Any]:
+    file = await asyncio.to_thread(state.store.get_store_file, owner, store_id, file_id)
+    poll_again(response, file.status == "in_progress")
+    return store_file_object(file)
 
 
 @router.post("/{store_id}/files/{file_id}")
 async def update_attached(
     store_id: str, file_id: str, body: Attributes, owner: Owner, state: StateNow
 ) -> dict[str, Any]:
-    changed = await asyncio.to_thread(state.store.update_attributes, owner, store_id, file_id, body.attributes)
+    changed = await asyncio.to_thread(state.store.update_attributes, owner, store_id, file_id, body.attributes or {})
     return store_file_object(changed)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from retrieval.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
-from retrieval.store_types import Superseded
+from retrieval.store_types import Superseded, UnknownCursor
 from retrieval.types import ParsedDocument
 from tests.retrieval.publishing import DIM, attach, prepare, publish, texts, vector
 
@@ -65,7 +65,7 @@ def test_pages_follow_each_other_in_both_directions(store: Store) -> None:
     page = store.list_stores("ann", limit=2, order="asc", before=ids[4])
     assert [each.id for each in page.items] == [ids[2], ids[3]]
     assert page.has_more
-    with pytest.raises(NotFound):
+    with pytest.raises(UnknownCursor, match="after is 'vs_none'"):
         store.list_stores("ann", after="vs_none")
 
 
