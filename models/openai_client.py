@@ -22,7 +22,7 @@ from models.errors import Overloaded, Timeout, Unavailable
 from models.openai_wire import AnswerReader
 from models.several import several
 from models.token_counting import Dialect, count_tokens
-from models.whole_answer import Reply, as_watched_stream, whole_answer
+from models.whole_answer import Reply, as_watched_stream, whole_answer, without_reports
 
 log = logging.getLogger("ragpod.engine")
 
@@ -150,10 +150,11 @@ class OpenAIClient:
             chunks = self._chunks(response, deadline)
             headers = {key: response.headers[key] for key in _RELAYED_HEADERS if key in response.headers}
             try:
-                if not watched or request.get("stream") or response.status != 200:
-                    yield Reply(response.status, headers, chunks)
-                else:
+                if watched and not request.get("stream") and response.status == 200:
                     yield await whole_answer(self.name, chunks)
+                else:
+                    silenced = watched and not request.get("return_progress")
+                    yield Reply(response.status, headers, without_reports(chunks) if silenced else chunks)
             finally:
                 response.close()
                 await chunks.aclose()

@@ -4,7 +4,7 @@ llama.cpp notices that a client has gone only when it writes to it. So its answe
 reports on prompt reading too, and put together here for callers that want one JSON object.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from models.engine_errors import status_of
 from models.errors import Unavailable
 from models.sse import SseParser
 
+_COMMENT = b": reading the prompt\n\n"
 _FIRST_CHUNK = ("id", "created", "model", "system_fingerprint")
 
 
@@ -22,6 +23,17 @@ def as_watched_stream(request: Mapping[str, Any]) -> bytes:
     options = {"include_usage": True} if not request.get("stream") else request.get("stream_options")
     watched = {**request, "stream": True, "return_progress": True}
     return orjson.dumps(watched | {"stream_options": options} if options else watched)
+
+
+async def without_reports(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The stream for a caller who did not ask for reports: each repeats the role, so comments stand for them."""
+    rest = b""
+    async for chunk in chunks:
+        *events, rest = (rest + chunk).split(b"\n\n")
+        if events:
+            yield b"".join(_COMMENT if b'"prompt_progress"' in event else event + b"\n\n" for event in events)
+    if rest:
+        yield rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """A whole completion from its stream."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.whole_answer import WholeAnswer, as_watched_stream
+from models.whole_answer import WholeAnswer, as_watched_stream, without_reports
 
 
 def event(delta: dict[str, object], reason: str | None = None, index: int = 0, **fields: object) -> bytes:
@@ -42,6 +45,20 @@ def test_pieces_of_a_tool_call_are_joined_however_the_bytes_are_cut(size: int) -
             }
         ],
     }
+
+
+@given(st.integers(1, 400))
+def test_a_caller_who_did_not_ask_for_reports_gets_comments_and_the_role_once(size: int) -> None:
+    data = TOOL_CALL[0] + event({"role": "assistant", "content": None}) + b"".join(TOOL_CALL[1:])
+
+    async def cut() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    async def read() -> bytes:
+        return b"".join([chunk async for chunk in without_reports(cut())])
+
+    assert asyncio.run(read()) == b": reading the prompt\n\n" + data[len(TOOL_CALL[0]) :]
 
 
 def test_choices_stay_apart_with_their_reasoning() -> None:
