@@ -13,20 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from check_results import Failed, Warned
 from stream_timing import Stream, read_stream, text_of
 
 CHAT = "/v1/chat/completions"
 COUNT = [{"role": "user", "content": "Count from 1 to 200, with one number in each line. Begin with 1."}]
 STORY = [{"role": "user", "content": "Write a very long story about a lighthouse keeper."}]
 Json = dict[str, Any]
-
-
-class Failed(Exception):
-    """The message says what is wrong."""
-
-
-class Warned(Exception):
-    """The message says what to look at."""
 
 
 @dataclass

@@ -12,34 +12,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import aiohttp
-from smoke_checks import CHECKS, Failed, Pod, Warned, health, models
-from stream_timing import NotOpenAI
-
-Outcome = Literal["ok", "warn", "FAIL"]
-
-
-@dataclass
-class Result:
-    outcome: Outcome
-    detail: str
-    numbers: dict[str, Any] = field(default_factory=dict)
-
-
-async def checked(pod: Pod, check: Callable[[Pod], Awaitable[str]]) -> Result:
-    outcome: Outcome = "ok"
-    pod.numbers = {}
-    try:
-        detail = await check(pod)
-    except Warned as warning:
-        outcome, detail = "warn", str(warning)
-    except (Failed, NotOpenAI, aiohttp.ClientError, TimeoutError, KeyError, ValueError) as error:
-        outcome, detail = "FAIL", str(error) if isinstance(error, Failed | NotOpenAI) else repr(error)
-    return Result(outcome, detail, pod.numbers)
+from check_results import Result, checked
+from smoke_checks import CHECKS, Pod, health, models
 
 
 async def until_ready(pod: Pod, seconds: float) -> None:
@@ -70,7 +46,9 @@ async def run(given: argparse.Namespace) -> int:
             name = check.__name__.replace("_", "-")
             if given.only and name not in {"health", "models", *given.only}:
                 continue
-            result = results[name] = await checked(pod, check)
+            pod.numbers = {}
+            result = results[name] = await checked(check(pod))
+            result.numbers = pod.numbers
             print(f"{result.outcome:<5} {name:<11} {result.detail}", flush=True)
             if result.outcome == "FAIL" and check in (health, models):
                 break

@@ -1,7 +1,6 @@
 """One streamed chat completion as a client meets it: what arrived, when, and in how many pieces."""
 
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +15,7 @@ from models.sse import SseParser
 ONE_PIECE = 0.004
 # A proxy's smallest buffer, 4 KiB, holds 16 chunks: eight to a piece on average is more than networks join.
 MOST_IN_A_PIECE = 8
+DONE = b"[DONE]"
 Json = dict[str, Any]
 
 
@@ -25,15 +25,27 @@ class NotOpenAI(Exception):
 
 @dataclass(slots=True)
 class Stream:
-    """Times in seconds from the request. deltas: (when, text) of content and reasoning. reads: when bytes came."""
+    """Times in seconds from the request. deltas: (when, text) of content and reasoning. reads: when bytes came.
+
+    events: when, and the data; [DONE] too. raw: the body, decompressed.
+    """
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     deltas: list[tuple[float, str]] = field(default_factory=list)
     reads: list[float] = field(default_factory=list)
+    events: list[tuple[float, bytes]] = field(default_factory=list)
     chunks: list[Json] = field(default_factory=list)
-    pings: int = 0
-    dones: int = 0
+    raw: bytearray = field(default_factory=bytearray)
+
+    @property
+    def dones(self) -> int:
+        return sum(data == DONE for _, data in self.events)
+
+    @property
+    def pings(self) -> int:
+        """Comments, which keep the connection open while there is nothing to say."""
+        return sum(line.startswith(b":") for line in self.raw.splitlines())
 
     @property
     def text(self) -> str:
@@ -57,7 +69,16 @@ class Stream:
     @property
     def silence(self) -> float:
         """The longest time without a byte, from the request on."""
-        return max((later - earlier for earlier, later in pairwise([0.0, *self.reads])), default=0.0)
+        return _longest(self.reads)
+
+    @property
+    def wait(self) -> float:
+        """The longest time without an event, whatever comments came meanwhile."""
+        return _longest([when for when, _ in self.events])
+
+    def share_after(self, moment: float) -> float:
+        """Of the text, by characters: what came later."""
+        return sum(len(text) for when, text in self.deltas if when > moment) / max(1, len(self.text))
 
     def numbers(self) -> Json:
         gaps = sorted(later - earlier for (earlier, _), (later, _) in pairwise(self.deltas)) or [0.0]
@@ -78,21 +99,20 @@ class Stream:
 
 async def read_stream(http: aiohttp.ClientSession, url: str, body: Json, *, leave_after: int | None = None) -> Stream:
     """Reads to the end, or closes the connection after so many deltas. Raises NotOpenAI."""
-    begun, stream, parser, raw = time.perf_counter(), Stream(), SseParser(), b""
+    begun, stream, parser = time.perf_counter(), Stream(), SseParser()
     async with http.post(url, json=body | {"stream": True}) as response:
         stream.status, stream.headers = response.status, {k.lower(): v for k, v in response.headers.items()}
         if response.status != 200:
             raise NotOpenAI(f"HTTP {response.status}: {(await response.text())[:200]}")
         async for data in response.content.iter_any():
             now = time.perf_counter() - begun
-            raw += data
+            stream.raw += data
             stream.reads.append(now)
             for event in parser.feed(data):
                 _take(stream, event, now)
             if leave_after is not None and len(stream.deltas) >= leave_after:
                 response.close()
                 return stream
-    stream.pings = len(re.findall(rb"^:", raw, re.MULTILINE))
     if not stream.deltas:
         raise NotOpenAI("the stream ended without a word")
     return stream
@@ -103,9 +123,13 @@ def text_of(message: Json) -> str:
     return (message.get("reasoning") or message.get("reasoning_content") or "") + (message.get("content") or "")
 
 
+def _longest(moments: list[float]) -> float:
+    return max((later - earlier for earlier, later in pairwise([0.0, *moments])), default=0.0)
+
+
 def _take(stream: Stream, event: bytes, now: float) -> None:
-    if event == b"[DONE]":
-        stream.dones += 1
+    stream.events.append((now, event))
+    if event == DONE:
         return
     try:
         chunk = json.loads(event)
@@ -114,6 +138,6 @@ def _take(stream: Stream, event: bytes, now: float) -> None:
     if "error" in chunk:
         raise NotOpenAI(f"the stream ends with an error: {chunk['error'].get('message')}")
     stream.chunks.append(chunk)
-    for choice in chunk.get("choices", []):
+    for choice in chunk.get("choices") or []:
         if text := text_of(choice["delta"]):
             stream.deltas.append((now, text))
