@@ -49,6 +49,10 @@ class Embedder(Protocol):
         """(n, 2) int32: start and end character offset of every token of `text`, uncut, without specials."""
         ...
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """What token ids of its vocabulary stand for; special ones for nothing. Raises ValueError, naming the id."""
+        ...
+
     def close(self) -> None:
         """Ends its threads."""
         ...

@@ -50,7 +50,7 @@ class _Item(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """For one event loop. `run` is called in one worker thread, with items whose padded cost fits the budget.
+    """For one event loop at a time. `run` is called in one worker thread, with items whose padded cost fits the budget.
 
     run: items -> as many results, in their order. cost: of one item, in tokens. budget: tokens of a pass, padding
     included (the longest item times their number); an item above it runs alone. padding: of these, in tokens, at most:
@@ -104,9 +104,10 @@ class Batcher(Generic[In, Out]):
             raise Overloaded(f"{self.name}: {len(self._waiting)} texts are waiting")
         call: _Call[Out] = _Call(len(values))
         self._waiting += [_Item(value, self._cost(value), call, i, urgent) for i, value in enumerate(values)]
-        self._arrived.set()
         if self._working is None or self._working.done():
+            self._arrived = asyncio.Event()  # of this event loop
             self._working = asyncio.create_task(self._work(), name=f"{self.name}-batch")
+        self._arrived.set()
         try:
             return await call.done
         finally:

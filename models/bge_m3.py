@@ -17,6 +17,7 @@ from models.batcher import Batcher
 from models.bge_m3_encoder import COLBERT, SPARSE, BgeM3Encoder, IdArray, Text, Vectors
 from models.checkpoint import fingerprint, load_tokenizer, local_folder
 from models.errors import Overloaded, Unavailable
+from models.token_ids import decoded
 from models.torch_device import PassSize, pass_size
 
 # Passes of one call that are submitted at once, so that the device has its next one while results are read.
@@ -94,6 +95,9 @@ class BgeM3Embedder:
     def token_spans(self, text: str) -> IntArray:
         return self._tokenizer.spans(text)
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.text(ids)
+
     async def _embed(self, texts: Sequence[str], tokens: bool, *, urgent: bool) -> Embedding:
         if not texts:
             return Embedding(np.zeros((0, self.dim), np.float32), sparse=[], tokens=[] if tokens else None)
@@ -153,6 +157,9 @@ class _Tokenizer:
     def spans(self, text: str) -> IntArray:
         encoding = self._rust.encode(readable(text), add_special_tokens=False)
         return np.array(encoding.offsets, np.int32).reshape(-1, 2)
+
+    def text(self, ids: Sequence[int]) -> str:
+        return decoded(self._rust, ids)
 
     def largest(self, budget: int) -> list[Text]:
         """Texts that fill a pass: their token vectors too."""

