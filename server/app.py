@@ -1,8 +1,8 @@
 """The ASGI application: routes and middleware around one State."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -90,15 +90,26 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        code = "not_found" if error.status_code == 404 else None
-        return Failure(error.status_code, str(error.detail), code=code).response(request.url.path)
+        code = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}.get(error.status_code)
+        answer = Failure(error.status_code, str(error.detail), code=code).response(request.url.path)
+        answer.headers.update(error.headers or {})
+        return answer
 
 
 def _of_validation(error: RequestValidationError) -> Failure:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return Failure(400, "the body is not valid JSON", code="invalid_json")
-    param = ""
-    for part in first["loc"][1:]:
-        param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else str(part)
+    param = _param(first["loc"][1:], error.body, missing=first["type"] == "missing")
     return Failure(400, f"{param or 'body'}: {first['msg']}", code=first["type"], param=param or None)
+
+
+def _param(place: Sequence[int | str], body: Any, *, missing: bool) -> str:
+    """As a caller writes it: "messages[0].role". pydantic also names the branch of a union, which no body has."""
+    param, last = "", len(place) - 1
+    for depth, part in enumerate(place):
+        if isinstance(body, list) and isinstance(part, int) and part < len(body):
+            param, body = f"{param}[{part}]", body[part]
+        elif isinstance(body, dict) and (part in body or (missing and depth == last)):
+            param, body = (f"{param}.{part}" if param else str(part)), body.get(part)
+    return param

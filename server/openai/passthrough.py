@@ -20,11 +20,12 @@ from server.collect import PATIENCE_SECONDS
 from server.deadline import within
 from server.errors import RETRY_SECONDS, ApiError, Failure, bad_request, failure_of, failure_of_event
 from server.events import ErrorEvent
+from server.openai.fields import refuse
+from server.openai.messages import text_of
 from server.openai.render import DONE
-from server.openai.requests import ChatRequest, text_of
+from server.openai.requests import ChatRequest
 from server.state import State
 
-CHOICES = 8
 # nginx's 499, client closed request: no SDK tries it again.
 STOPPED = Failure(499, "stopped before the engine had answered", "request_cancelled", "cancelled").event()
 TEMPLATE_KEYS = frozenset({"enable_thinking"})
@@ -56,21 +57,19 @@ async def relay(state: State, owner: str, body: ChatRequest, request: Request) -
 def _payload(state: State, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
     """The caller's own body, checked and with max_tokens cut to the limit."""
     limits = state.settings.limits
+    refuse(raw)
     for name in raw:
         if _REACHES_OUT.search(name) or name == "ragpod":
             raise bad_request(f"{name!r} is not accepted with the engine's own model id", name)
     unknown = set(raw.get("chat_template_kwargs") or {}) - TEMPLATE_KEYS
     if unknown:
         raise bad_request(f"not accepted: {sorted(unknown)}", "chat_template_kwargs")
-    choices = raw.get("n")
-    if choices is not None and not (isinstance(choices, int) and 1 <= choices <= CHOICES):
-        raise bad_request(f"n is 1 to {CHOICES}", "n")
     if isinstance(raw.get("priority"), int) and raw["priority"] < 0:
         raise bad_request("priority is 0 or more: no caller goes before the others", "priority")
     if len(body.messages) > limits.messages:
         raise bad_request(f"more than {limits.messages} messages", "messages")
     for index, message in enumerate(body.messages):
-        text_of(message.content, f"messages[{index}].content")
+        text_of(message.content, f"messages[{index}].content", ("text", "refusal"))
     cut = {name: min(raw[name], limits.max_tokens) for name in ("max_tokens", "max_completion_tokens") if raw.get(name)}
     return raw | cut
 

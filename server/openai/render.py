@@ -1,111 +1,93 @@
-"""Events to OpenAI chat completions: chunks and the whole; pure functions of the events."""
+"""Events to an OpenAI chat completion, and the parts that its chunks share; pure functions of the events."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from models.base import Usage
-from server import sse
-from server.errors import failure_of_event
-from server.events import (
-    Citation,
-    Done,
-    ErrorEvent,
-    Event,
-    ReasoningDelta,
-    Sources,
-    Started,
-    TextDelta,
-)
-from server.transcript import Transcript
+from server.events import Citation, Done, Sources, Started
+from server.transcript import Choice, Transcript
 from server.work import candidate, source
 
 DONE = b"data: [DONE]\n\n"
 Json = dict[str, Any]
 
 
-class Chunks:
-    """Renders one answer's events as `chat.completion.chunk` events; only data lines and [DONE], once."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What of the request shows in its answer. created: Unix seconds. choices: how many were asked for (`n`).
 
-    def __init__(self, model: str, *, include_usage: bool, created: int | None = None) -> None:
-        self._model, self._include_usage = model, include_usage
-        self._created = created or int(time.time())
-        self._told = Transcript()
-        self._opened = False
+    refuses: what is said without evidence is OpenAI's `refusal`, not content, which a format was asked of.
+    fields: of the completion and of every chunk (system_fingerprint, service_tier).
+    """
 
-    def __call__(self, events: Iterable[Event]) -> bytes:
-        return b"".join(self._frames(event) for event in events)
-
-    def _frames(self, event: Event) -> bytes:
-        self._told.add(event)
-        match event:
-            case TextDelta(text):
-                return self._chunk({"content": text})
-            case ReasoningDelta(text):
-                return self._chunk({"reasoning": text, "reasoning_content": text})
-            case Sources():
-                return self._open()
-            case ErrorEvent():
-                return sse.data(failure_of_event(event).body())
-            case Done():
-                return self._close(event)
-            case _:
-                return b""
-
-    def _open(self) -> bytes:
-        self._opened = True
-        delta = {"role": "assistant", "content": "", "context": context(self._told.sources)}
-        return self._chunk(delta, ragpod=metadata(self._told))
-
-    def _close(self, done: Done) -> bytes:
-        if done.finish_reason == "error":
-            return DONE
-        frames = b"" if self._opened else self._open()
-        last = {"annotations": annotations(self._told.citations, self._told.sources)}
-        frames += self._chunk(last, finish_reason(done), ragpod=metadata(self._told))
-        if self._include_usage:
-            frames += sse.data(self._base() | {"choices": [], "usage": usage_of(self._told)})
-        return frames + DONE
-
-    def _chunk(self, delta: Json, reason: str | None = None, **extra: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        usage = {"usage": None} if self._include_usage else {}
-        return sse.data(self._base() | {"choices": [choice]} | usage | extra)
-
-    def _base(self) -> Json:
-        return {
-            "id": completion_id(self._told.started),
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-        }
+    model: str
+    created: int = field(default_factory=lambda: int(time.time()))
+    choices: int = 1
+    include_usage: bool = False
+    obfuscate: bool = False
+    refuses: bool = False
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def completion(told: Transcript, model: str) -> Json:
-    """The answer of a request that did not stream; `told` holds all events of one answer without an error."""
-    assert told.done is not None
-    message: Json = {"role": "assistant", "content": told.text, "refusal": None}
-    if told.reasoning:
-        message |= {"reasoning": told.reasoning, "reasoning_content": told.reasoning}
-    message |= {"context": context(told.sources), "annotations": annotations(told.citations, told.sources)}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(told.done)}
+def completion(told: Transcript, form: Form, labels: Mapping[str, Any] | None = None) -> Json:
+    """The answer of a request that did not stream; `told` holds all events of one answer without an error.
+
+    labels: fields of the completion alone (metadata).
+    """
     return {
         "id": completion_id(told.started),
         "object": "chat.completion",
-        "created": int(time.time()),
-        "model": model,
-        "choices": [choice],
+        "created": form.created,
+        "model": form.model,
+        "choices": [_choice(told, form, index) for index in range(form.choices)],
         "usage": usage_of(told),
+        **form.fields,
+        **(labels or {}),
         "ragpod": metadata(told),
     }
+
+
+def _choice(told: Transcript, form: Form, index: int) -> Json:
+    assert told.done is not None
+    choice = told.choice(index)
+    return {
+        "index": index,
+        "message": _message(choice, told.sources, refused=form.refuses and told.sources.no_evidence),
+        "logprobs": {"content": choice.logprobs, "refusal": None} if choice.logprobs else None,
+        "finish_reason": finish_reason(told.done, index),
+    }
+
+
+def _message(choice: Choice, sources: Sources, *, refused: bool) -> Json:
+    """content is null only beside calls and beside a refusal."""
+    text, calls = choice.text, choice.tool_calls
+    message: Json = {
+        "role": "assistant",
+        "content": None if refused or (calls and not text) else text,
+        "refusal": text if refused else None,
+    }
+    if calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    if choice.reasoning:
+        message |= {"reasoning": choice.reasoning, "reasoning_content": choice.reasoning}
+    return message | {"context": context(sources), "annotations": annotations(choice.citations, sources)}
 
 
 def completion_id(started: Started | None) -> str:
     return "chatcmpl-" + (started.trace_id.removeprefix("trace_") if started else "none")
 
 
-def finish_reason(done: Done) -> str:
-    return "length" if done.finish_reason == "length" else "stop"
+def finish_reason(done: Done, choice: int = 0) -> str:
+    """An answer that was stopped from outside ends as OpenAI's would; `ragpod.cancelled` says so."""
+    reason = done.finish_reason if choice == 0 else "stop"
+    if 0 < choice <= len(done.others):
+        reason = done.others[choice - 1]
+    return "stop" if reason == "cancelled" else reason
 
 
 def context(sources: Sources) -> Json:

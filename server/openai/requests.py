@@ -1,55 +1,36 @@
-"""The body of POST /v1/chat/completions, and what of it a ragpod model honours, ignores or refuses."""
+"""The body of POST /v1/chat/completions, and what of it goes to the engine."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from models.base import Message, Role, Sampling
+from models.base import Sampling
 from models.thinking import thinking_budget
 from server.errors import bad_request
+from server.openai.fields import FIELDS, refuse, unknown
+from server.openai.messages import ChatMessage
+from server.openai.tools import TOOLS, Format, Strict, Tool, ToolChoice, given
 from server.settings import Settings
 
-# Accepted and without effect on an answer from documents.
-IGNORED = frozenset(
-    (
-        "user",
-        "metadata",
-        "store",
-        "service_tier",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "prompt_cache_options",
-        "parallel_tool_calls",
-        "verbosity",
-        "prediction",
-        "moderation",
-        "top_logprobs",
-    )
-)
-# Accepted where the value asks for nothing.
-HARMLESS: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "logprobs": (False,),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "modalities": (["text"],),
-    "logit_bias": ({},),
-    "response_format": ({"type": "text"},),
-    "audio": (),
-    "web_search_options": (),
-}
-FORWARDED = ("presence_penalty", "frequency_penalty", "reasoning_effort")
-ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+CHOICES = 8
+STOPS = 4
 IDENTIFIER = r"^[A-Za-z0-9_.:-]{1,128}$"
+_INT64 = 2**63
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Penalty = Annotated[float, Field(ge=-2, le=2)] | None
+TokenId = Annotated[str, Field(pattern=r"^\d{1,9}$")]
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+Stop = Annotated[str, Field(min_length=1)]
 
 
-class Extension(BaseModel):
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Extension(Strict):
     """`ragpod` in the body (`extra_body` in the SDK)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     vector_store_ids: list[str] | None = Field(default=None, min_length=1, max_length=16)
     filters: dict[str, Any] | None = None
@@ -60,21 +41,13 @@ class Extension(BaseModel):
     explain: bool = False
 
 
-class ChatMessage(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[dict[str, Any]] | None = None
-
-
-class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-
+class StreamOptions(Strict):
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
 class ChatRequest(BaseModel):
-    """Typed where a ragpod model reads it; everything else is in `model_extra`. A missing `stream` is false."""
+    """Typed where something is read; what fields.py refuses, and an engine's own fields, are in `model_extra`."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -84,53 +57,60 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1, le=CHOICES)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    reasoning_effort: str | None = Field(default=None, pattern=r"^[a-z]{1,16}$")
+    stop: Annotated[list[Stop] | None, BeforeValidator(_listed, str | list[str] | None)] = Field(
+        default=None, max_length=STOPS
+    )
+    seed: int | None = Field(default=None, ge=-_INT64, lt=_INT64)
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
+    reasoning_effort: Effort | None = None
+    logit_bias: dict[TokenId, Bias] | None = Field(default=None, max_length=1024)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    response_format: Format | None = None
+    tools: list[Tool] | None = Field(default=None, max_length=TOOLS)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
+    user: str | None = Field(default=None, max_length=512)
+    safety_identifier: str | None = Field(default=None, max_length=128)
+    prompt_cache_key: str | None = None
+    store: bool | None = None
     ragpod: Extension | None = None
 
     @property
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    @property
+    def obfuscate(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_obfuscation)
 
-def refuse_unknown(body: ChatRequest) -> None:
-    """Raises ApiError (400), naming the parameter, for what a ragpod model would otherwise silently ignore."""
+    @property
+    def structured(self) -> bool:
+        return self.response_format is not None and self.response_format.type != "text"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        named = {"metadata": self.metadata, "user": self.user, "safety_identifier": self.safety_identifier}
+        return {name: value for name, value in named.items() if value}
+
+
+def check(body: ChatRequest) -> None:
+    """Raises ApiError (400), naming the field: refused, unknown, or without the one it belongs to."""
+    refuse(body.model_extra or {})
     for name, value in (body.model_extra or {}).items():
-        if value is None or name in IGNORED or value in HARMLESS.get(name, ()):
-            continue
-        if name in HARMLESS:
-            raise bad_request(
-                f"{name!r} is not supported by a ragpod model; the engine's own model id takes it",
-                name,
-                "unsupported_parameter",
-            )
-        raise bad_request(f"unknown parameter {name!r}", name, "unknown_parameter")
-
-
-def messages_of(body: ChatRequest, limit: int) -> list[Message]:
-    """Text messages, developer as system. Raises ApiError (400): too many, tool messages, parts other than text."""
-    if len(body.messages) > limit:
-        raise bad_request(f"more than {limit} messages", "messages")
-    return [
-        Message(_role(message, f"messages[{i}].role"), text_of(message.content, f"messages[{i}].content"))
-        for i, message in enumerate(body.messages)
-    ]
-
-
-def text_of(content: str | list[dict[str, Any]] | None, param: str) -> str:
-    """Raises ApiError (400) for a part that is not text: nothing is fetched, nothing is dropped."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    for index, part in enumerate(content):
-        if part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = str(part.get("type"))[:40]
-            raise bad_request(f"content parts must be text; {kind!r} is not read here", f"{param}[{index}]")
-    return "\n".join(part["text"] for part in content)
+        if name not in FIELDS and value is not None:
+            raise unknown(name)
+    if body.stream_options is not None and not body.stream:
+        raise bad_request("stream_options are for a stream", "stream_options")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise bad_request("top_logprobs needs logprobs", "top_logprobs")
+    if not body.tools and body.tool_choice not in (None, "none", "auto"):
+        raise bad_request("tool_choice needs tools", "tool_choice")
 
 
 def sampling_of(body: ChatRequest, settings: Settings) -> Sampling:
@@ -140,20 +120,32 @@ def sampling_of(body: ChatRequest, settings: Settings) -> Sampling:
     """
     usual = settings.engine.answer_tokens + thinking_budget(body.reasoning_effort)
     asked = body.max_completion_tokens or body.max_tokens or usual
-    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    if len(stop) > 4:
-        raise bad_request("at most 4 stop sequences", "stop")
     return Sampling(
         max_tokens=min(asked, settings.limits.max_tokens),
         temperature=body.temperature,
         top_p=body.top_p,
-        stop=tuple(s for s in stop if s),
+        stop=tuple(body.stop or ()),
         seed=body.seed,
-        extra={name: value for name in FORWARDED if (value := getattr(body, name)) is not None},
+        extra=_passed(body),
+        n=body.n or 1,
     )
 
 
-def _role(message: ChatMessage, param: str) -> Role:
-    if message.role not in ROLES:
-        raise bad_request(f"a {message.role!r} message has no meaning for a ragpod model", param)
-    return ROLES[message.role]
+def _passed(body: ChatRequest) -> dict[str, Any]:
+    """The engine's own fields of the request; what asks for nothing is left out."""
+    simple = ("presence_penalty", "frequency_penalty", "reasoning_effort")
+    passed = {name: value for name in simple if (value := getattr(body, name)) is not None}
+    if body.logit_bias:
+        passed["logit_bias"] = body.logit_bias
+    if body.logprobs:
+        passed |= {"logprobs": True, "top_logprobs": body.top_logprobs or 0}
+    if body.response_format is not None and body.structured:
+        passed["response_format"] = given(body.response_format)
+    if body.tools:
+        passed["tools"] = [given(tool) for tool in body.tools]
+        if body.parallel_tool_calls is not None:
+            passed["parallel_tool_calls"] = body.parallel_tool_calls
+        if body.tool_choice is not None:
+            choice = body.tool_choice
+            passed["tool_choice"] = choice if isinstance(choice, str) else given(choice)
+    return passed

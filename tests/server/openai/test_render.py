@@ -5,14 +5,15 @@ import pytest
 
 from models.sse import SseParser
 from server.events import Done, ErrorEvent, Event, Started, TextDelta
-from server.openai.render import Chunks, completion
+from server.openai.chunks import Chunks
+from server.openai.render import Form, completion
 from server.transcript import Transcript
 from tests.server.samples import ANSWER, TEXT
 
 
-def chunks(*events: Event, include_usage: bool = False) -> list[dict[str, Any]]:
+def chunks(*events: Event, **form: Any) -> list[dict[str, Any]]:
     """Every chunk; the last event must be the only [DONE]."""
-    *data, done = SseParser().feed(Chunks("ragpod", include_usage=include_usage, created=5)(events))
+    *data, done = SseParser().feed(Chunks(Form("ragpod", created=5, **form))(events))
     assert done == b"[DONE]"
     return [orjson.loads(event) for event in data]
 
@@ -52,7 +53,7 @@ def test_the_last_chunk_has_the_annotations_and_the_finish_reason_and_no_other_h
 
 
 def test_joined_deltas_are_the_whole_answer_and_reasoning_is_never_in_it() -> None:
-    parts, whole = chunks(*ANSWER), completion(told(*ANSWER), "ragpod")
+    parts, whole = chunks(*ANSWER), completion(told(*ANSWER), Form("ragpod"))
     message = whole["choices"][0]["message"]
     assert joined(parts, "content") == message["content"] == TEXT
     assert joined(parts, "reasoning") == joined(parts, "reasoning_content") == message["reasoning"] == "생각"
@@ -66,7 +67,7 @@ def test_usage_has_a_chunk_of_its_own_only_where_asked_for() -> None:
     *others, last = chunks(*ANSWER, include_usage=True)
     assert last["choices"] == []
     assert all(part["usage"] is None for part in others)
-    assert last["usage"] == completion(told(*ANSWER), "ragpod")["usage"]
+    assert last["usage"] == completion(told(*ANSWER), Form("ragpod"))["usage"]
     assert (last["usage"]["prompt_tokens"], last["usage"]["total_tokens"]) == (20, 27)
     assert last["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
 
@@ -97,6 +98,6 @@ def test_an_answer_stopped_before_its_sources_is_still_well_formed() -> None:
 
 
 def test_each_text_delta_is_one_chunk_whatever_the_batches() -> None:
-    one, many = Chunks("m", include_usage=False, created=1), Chunks("m", include_usage=False, created=1)
+    one, many = Chunks(Form("m", created=1)), Chunks(Form("m", created=1))
     assert one(ANSWER) == b"".join(many([event]) for event in ANSWER)
     assert sum(isinstance(event, TextDelta) for event in ANSWER) == 3
