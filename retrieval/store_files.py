@@ -28,8 +28,8 @@ class Files(Database):
         *,
         expires_seconds: int | None = None,
     ) -> File:
-        """The same bytes under the same name and purpose are the same file: uploading them again changes nothing but
-        how long it stays. expires_seconds: from now; None keeps it for ever.
+        """The same bytes under the same name and purpose are the same file: uploading them again changes nothing, but
+        that it stays as long as the longest-lived upload wants. expires_seconds: from now; None keeps it for ever.
         """
         digest, now = hashlib.sha256(content).hexdigest(), self.now
         same = (owner, purpose, filename, digest)
@@ -41,7 +41,8 @@ class Files(Database):
             db.execute(
                 "INSERT INTO files (id, owner, filename, media_type, purpose, sha256, bytes, created_at, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (owner, purpose, filename, sha256) DO UPDATE SET expires_at = excluded.expires_at",
+                " ON CONFLICT (owner, purpose, filename, sha256) DO UPDATE"
+                " SET expires_at = max(expires_at, excluded.expires_at)",  # null, which is for ever, is the greatest here
                 (_new_id(), owner, filename, media_type, purpose, digest, len(content), now, expires_at),
             )
             return file_of(db.execute(_SAME, same).fetchone())

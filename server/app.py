@@ -100,7 +100,10 @@ def _of_validation(error: RequestValidationError) -> Failure:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return Failure(400, "the body is not valid JSON", code="invalid_json")
-    param = _param(first["loc"][1:], error.body, missing=first["type"] == "missing")
+    if isinstance(error.body, dict | list):
+        param = _param(first["loc"][1:], error.body, missing=first["type"] == "missing")
+    else:  # of a query, or a form
+        param = str(first["loc"][1]) if len(first["loc"]) > 1 else ""
     return Failure(400, f"{param or 'body'}: {first['msg']}", code=first["type"], param=param or None)
 
 

@@ -33,7 +33,7 @@ async def create(
     anchor: Annotated[Literal["created_at"] | None, Form(alias=_ANCHOR)] = None,
     seconds: Annotated[int | None, Form(alias=_SECONDS, ge=3600, le=30 * DAY)] = None,
 ) -> dict[str, Any]:
-    """The same bytes under the same name and purpose are the same file; the last upload says how long it stays."""
+    """The same bytes under the same name and purpose are the same file, which stays as long as any upload wants."""
     if unknown := (await request.form()).keys() - _FIELDS:
         raise bad_request(f"unknown field {min(unknown)!r}", min(unknown), "unknown_parameter")
     if (anchor is None) != (seconds is None):
