@@ -21,7 +21,7 @@ import verify_streaming_wire as wire
 from check_results import NotAsked, Result, checked
 from stream_timing import Json, NotOpenAI
 from verify_streaming_leaving import STORY, Gauge, leave_stream, leave_whole
-from verify_streaming_seen import Endpoint, Seen, see
+from verify_streaming_seen import LIMITS, Endpoint, Seen, see
 from yarl import URL
 
 PROMPT = "Count from 1 to 200, with one number in each line. Begin with 1."
@@ -46,10 +46,7 @@ def checks_of(seen: Seen, ping_after: float) -> dict[str, Callable[[], str]]:
 
 
 def leaving_checks(endpoint: Endpoint, gauge: Gauge | None) -> dict[str, Callable[[], Awaitable[str]]]:
-    body = endpoint.body | {"messages": STORY}
-    for name in ("max_tokens", "max_completion_tokens"):
-        if name in body:
-            body[name] = 2048
+    body = endpoint.body | {"messages": STORY} | {name: 2048 for name in LIMITS if name in endpoint.body}
 
     async def ask(leave: Callable[[Gauge, str, Json], Awaitable[str]]) -> str:
         if gauge is None:

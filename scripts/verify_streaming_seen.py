@@ -10,6 +10,7 @@ from stream_timing import Json, NotOpenAI, Stream, read_stream, text_of
 
 # What an engine may refuse to be told, and what it wants instead.
 OPTIONAL: dict[str, str | None] = {"max_tokens": "max_completion_tokens", "seed": None, "temperature": None}
+LIMITS = ("max_tokens", "max_completion_tokens")
 MORE = 2
 
 
@@ -58,7 +59,9 @@ class Endpoint:
 
 @dataclass
 class Seen:
-    """What the checks look at. counted: the stream that was asked for usage. first_token: seconds of one token."""
+    """What the checks look at. counted: the stream that was asked for usage. first_token: seconds of one token, not
+    streamed; 0 where the engine cannot be held to one.
+    """
 
     wholes: list[str]
     plain: Stream
@@ -77,11 +80,16 @@ class Seen:
 
 async def see(endpoint: Endpoint) -> Seen:
     wholes = [await endpoint.whole() for _ in range(MORE)]
-    begun = time.perf_counter()
-    await endpoint.whole(**{OPTIONAL["max_tokens"] if "max_tokens" not in endpoint.body else "max_tokens": 1})
-    first_token = time.perf_counter() - begun
+    first_token = await _first_token(endpoint, wholes[0])
     plain = await endpoint.stream()
     counted = await endpoint.stream(stream_options={"include_usage": True})
     if {plain.text, counted.text} != set(wholes):
         wholes += [await endpoint.whole() for _ in range(MORE)]
     return Seen(wholes, plain, counted, first_token)
+
+
+async def _first_token(endpoint: Endpoint, whole: str) -> float:
+    limit = next(name for name in LIMITS if name in endpoint.body)
+    begun = time.perf_counter()
+    text = await endpoint.whole(**{limit: 1})
+    return time.perf_counter() - begun if len(text) < len(whole) else 0.0

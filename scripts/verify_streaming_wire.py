@@ -155,8 +155,8 @@ def pings(streams: list[Stream], after: float) -> str:
     stream = max(streams, key=lambda each: each.wait)
     if stream.wait <= after:
         raise NotAsked(f"never silent for {after:g} s: at most {stream.wait:.1f}")
-    if stream.silence > after + LATE:
-        raise Failed(f"{stream.silence:.1f} s without a byte")
+    if stream.silence > after + LATE or not stream.pings:
+        raise Failed(f"{stream.silence:.1f} s without a byte, {stream.pings} comments")
     return f"{stream.pings} comments in {stream.wait:.1f} s without a word, at most {stream.silence:.1f} without a byte"
 
 
