@@ -55,7 +55,7 @@ def llama_cpp(
         (sys.executable, "-P", "-m", "models.llama_child", *(f"--{name}={value}" for name, value in options.items())),
         env={"LLAMA_CHILD_KEY": key},
         api_key=key,
-        traits=EngineTraits("llama.cpp", _unless_free(defaults), thinking="never"),
+        traits=EngineTraits("llama.cpp", _unless_free(defaults), thinking="never", forces_calls=True),
         languages=frozenset({"en"}),
         context_tokens=context_tokens,
     )

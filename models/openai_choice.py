@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.base import FinishReason, TokenDelta, ToolCall, Usage
+from models.forced_call import ForcedCall
 from models.thinking import ThinkSplitter
 
 Logprobs = tuple[Mapping[str, Any], ...]
@@ -13,7 +14,7 @@ Logprobs = tuple[Mapping[str, Any], ...]
 class ChoiceReader:
     """begun: a token has come. finish: why the engine ended it; None while it has not."""
 
-    def __init__(self, index: int, splitter: ThinkSplitter | None, thinks: bool) -> None:
+    def __init__(self, index: int, splitter: ThinkSplitter | None, thinks: bool, *, forced: bool = False) -> None:
         self.index = index
         self.begun = False
         self.finish: FinishReason | None = None
@@ -22,6 +23,7 @@ class ChoiceReader:
         self._answered = False
         self._logprobs: list[Mapping[str, Any]] = []
         self._calls: set[int] = set()
+        self._forced = ForcedCall(_new_id()) if forced else None
 
     def read(self, delta: Mapping[str, Any], logprobs: Mapping[str, Any] | None) -> TokenDelta | None:
         text = delta.get("content") or ""
@@ -35,6 +37,8 @@ class ChoiceReader:
         if self._splitter and text:
             found, text = self._splitter.feed(text)
             thoughts += found
+        if self._forced:
+            return self._call(self._forced, text)
         if thoughts:
             self._thoughts += thoughts
         if not self._answered:
@@ -46,12 +50,19 @@ class ChoiceReader:
 
     def last(self, usage: Usage | None) -> TokenDelta:
         """What was held back, and the end. Log probabilities without text (an end token's) are left out."""
+        if self._forced:
+            return TokenDelta("", "", "tool_calls" if self.finish == "stop" else self.finish, usage, self.index)
         unclosed = self._splitter is not None and self._splitter.inside
         thoughts, text = self._splitter.last() if self._splitter else ("", "")
         tokens = self._take(text) if self._logprobs and text else ()
         if self.finish == "stop" and not (self._answered or text) and (unclosed or not self._thinks):
             text = (self._thoughts + thoughts).strip()  # nothing else was written: it was the answer (vllm#53284)
         return TokenDelta(text, thoughts, self.finish, usage, self.index, (), tokens)
+
+    def _call(self, forced: ForcedCall, text: str) -> TokenDelta | None:
+        """The text is a call."""
+        pieces = forced.feed(text)
+        return TokenDelta("", "", None, None, self.index, pieces) if pieces else None
 
     def _take(self, text: str) -> Logprobs:
         """Of the tokens that wrote `text`; those of thoughts before it are dropped."""
@@ -74,5 +85,9 @@ class ChoiceReader:
         identity = call.get("id") or ""
         if index not in self._calls:
             self._calls.add(index)
-            identity = identity or f"call_{secrets.token_hex(12)}"
+            identity = identity or _new_id()
         return ToolCall(index, identity, function.get("name") or "", function.get("arguments") or "")
+
+
+def _new_id() -> str:
+    return f"call_{secrets.token_hex(12)}"

@@ -65,7 +65,7 @@ class AnswerReader:
     """One answer's stream. started: a token has come. done: [DONE] has come, nothing more follows.
 
     splitter: makes what takes thoughts out of a choice's text; None for a model that has none. thinks: it was asked
-    to think. choices: how many it was asked for.
+    to think. choices: how many it was asked for. forced: its text is a call (models/forced_call.py).
     """
 
     def __init__(
@@ -75,11 +75,14 @@ class AnswerReader:
         *,
         thinks: bool = True,
         choices: int = 1,
+        forced: bool = False,
     ) -> None:
         self.done = False
         self._engine = engine
         self._parser = SseParser()
-        self._choices = [ChoiceReader(i, splitter() if splitter else None, thinks) for i in range(choices)]
+        self._choices = [
+            ChoiceReader(i, splitter() if splitter else None, thinks, forced=forced) for i in range(choices)
+        ]
         self._usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> Iterator[TokenDelta]:

@@ -34,7 +34,8 @@ async def write(state: State, work: Work, generator: Generator, prompt: Prompt) 
     """Text, calls and citations as they come; usage, finish reasons and timings go into `work`."""
     assert work.retrieval is not None
     evidence, structured = work.retrieval.evidence, work.ask.sampling.structured
-    choices = [Cited(evidence, i, structured=structured) for i in range(work.ask.sampling.n)]
+    top = work.ask.sampling.extra.get("top_logprobs")
+    choices = [Cited(evidence, i, structured=structured, top=top != 0) for i in range(work.ask.sampling.n)]
     since, first = time.perf_counter(), True
     async for delta in _deltas(state, work, generator, prompt):
         if first and _says_something(delta):
@@ -51,18 +52,24 @@ async def write(state: State, work: Work, generator: Generator, prompt: Prompt) 
 
 
 class Cited:
-    """One choice's deltas to events. Log probabilities held back with their text go out with it."""
+    """One choice's deltas to events. Log probabilities held back with their text go out with it.
 
-    def __init__(self, evidence: Sequence[ScoredChunk], choice: int = 0, *, structured: bool = False) -> None:
+    structured: the text is JSON. top: tokens come with those that were nearly chosen.
+    """
+
+    def __init__(
+        self, evidence: Sequence[ScoredChunk], choice: int = 0, *, structured: bool = False, top: bool = True
+    ) -> None:
         self._evidence, self._choice = evidence, choice
         self._parser = CitationParser(len(evidence), json=structured)
+        self._top = top
         self._logprobs: tuple[Mapping[str, Any], ...] = ()
 
     def read(self, delta: TokenDelta) -> Iterator[Event]:
         if delta.reasoning:
             yield ReasoningDelta(delta.reasoning, self._choice)
         if delta.logprobs:
-            self._logprobs += delta.logprobs
+            self._logprobs += delta.logprobs if self._top else tuple(map(_alone, delta.logprobs))
         if delta.text:
             yield from self._events(self._parser.feed(delta.text))
         for call in delta.tool_calls:
@@ -109,6 +116,10 @@ async def _in_time(generator: Generator, prompt: Prompt, work: Work, seconds: fl
             if limit.when() is not None:
                 limit.reschedule(None)
             yield delta
+
+
+def _alone(token: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**token, "top_logprobs": []}
 
 
 def _says_something(delta: TokenDelta) -> bool:

@@ -27,9 +27,30 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The finish chunk, the usage chunk where asked for, and [DONE]."""
+    """The finish chunk of every choice, the usage chunk where asked for, and [DONE]. others: of choices 1, 2, …"""
 
     reason: str = "stop"
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A content delta of any choice, or with its tokens' log probabilities."""
+
+    text: str
+    choice: int = 0
+    tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A piece of a tool call, as engines send it: id and name with the first one."""
+
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+    index: int = 0
+    choice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,7 @@ class Status:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Step = str | Reasoning | Finish | Sleep | Hold | Die | End | Raw | Error | Status
+Step = str | Say | Call | Reasoning | Finish | Sleep | Hold | Die | End | Raw | Error | Status
 
 TOO_LONG = Status(
     400,
@@ -232,6 +253,10 @@ class _Connection(asyncio.Protocol):
             match step:
                 case str():
                     await self.event(self.chunk(identity, {"content": step}))
+                case Say():
+                    await self.event(self.said(identity, step))
+                case Call():
+                    await self.event(self.chunk(identity, {"tool_calls": [called(step)]}, index=step.choice))
                 case Reasoning():
                     await self.event(self.chunk(identity, {step.field: step.text}))
                 case Raw():
@@ -249,7 +274,8 @@ class _Connection(asyncio.Protocol):
         self.transport.write(b"0\r\n\r\n")
 
     async def finish(self, identity: str, step: Finish, request: dict[str, Any]) -> None:
-        await self.event(self.chunk(identity, {}, step.reason))
+        for index, reason in enumerate((step.reason, *step.others)):
+            await self.event(self.chunk(identity, {}, reason, index))
         if (request.get("stream_options") or {}).get("include_usage"):
             await self.event(
                 {"id": identity, "object": "chat.completion.chunk", "choices": [], "usage": self.stub.usage}
@@ -288,8 +314,14 @@ class _Connection(asyncio.Protocol):
         error = {"message": step.message, "type": "stub", "param": step.param, "code": step.code}
         self.json(step.code, {"error": error}, step.headers)
 
-    def chunk(self, identity: str, delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    def said(self, identity: str, step: Say) -> dict[str, Any]:
+        chunk = self.chunk(identity, {"content": step.text}, index=step.choice)
+        if step.tokens:
+            chunk["choices"][0]["logprobs"] = {"content": [logprob(token) for token in step.tokens]}
+        return chunk
+
+    def chunk(self, identity: str, delta: dict[str, Any], reason: str | None = None, index: int = 0) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "finish_reason": reason}
         return {
             "id": identity,
             "object": "chat.completion.chunk",
@@ -306,3 +338,13 @@ class _Connection(asyncio.Protocol):
             piece = data[start : start + size]
             self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await asyncio.sleep(0)
+
+
+def called(step: Call) -> dict[str, Any]:
+    function = {"arguments": step.arguments} | ({"name": step.name} if step.name else {})
+    return {"index": step.index, "function": function} | ({"id": step.id, "type": "function"} if step.id else {})
+
+
+def logprob(token: str) -> dict[str, Any]:
+    own = {"token": token, "bytes": list(token.encode()), "logprob": -0.5}
+    return own | {"top_logprobs": [own, {"token": "?", "bytes": [63], "logprob": -2.0}]}
