@@ -65,6 +65,7 @@ class ForcedCall:
         self._id = call_id
         self._rest = ""
         self._named = False
+        self._begun = False
 
     def feed(self, text: str) -> tuple[ToolCall, ...]:
         self._rest += text
@@ -75,9 +76,11 @@ class ForcedCall:
                 return ()
             self._named, self._rest = True, self._rest[head.end() :]
             pieces.append(ToolCall(0, self._id, head[1]))
+        self._rest = self._rest if self._begun else self._rest.lstrip()
         end = _END.search(self._rest)
         assert end is not None
         written, self._rest = self._rest[: end.start()], self._rest[end.start() :]
         if written:
+            self._begun = True
             pieces.append(ToolCall(0, arguments=written))
         return tuple(pieces)

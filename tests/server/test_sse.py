@@ -66,7 +66,8 @@ async def played(*events: Event, hold: bool = False) -> AsyncIterator[Event]:
 
 
 async def respond(client: Client, running: Running[Any], heartbeat: float = 30.0) -> None:
-    await sse.EventStream(running, names, heartbeat, {"X-Request-Id": "trace_1"})(SCOPE, client.receive, client.send)
+    stream = sse.EventStream(running, names, heartbeat, {"X-Request-Id": "trace_1"}, first_byte=2 * heartbeat)
+    await stream(SCOPE, client.receive, client.send)
 
 
 async def test_the_stream_has_its_headers_and_every_event_once() -> None:
@@ -129,6 +130,42 @@ async def test_sources_go_out_before_the_first_word() -> None:
     assert client.status == 200
     client.gone.set()
     await task
+
+
+async def test_the_first_byte_goes_out_in_time_whatever_the_answer_waits_for() -> None:
+    client = Client()
+    running: Running[Any] = Running(played(hold=True), last=Done("cancelled"))
+    stream = sse.EventStream(running, names, 30.0, first_byte=0.01)
+    task = asyncio.create_task(stream(SCOPE, client.receive, client.send))
+    await client.until_sent(b": retrieving\n\n")
+    assert client.status == 200
+    client.gone.set()
+    await task
+    assert SseParser().feed(client.body) == [b"Done"]
+
+
+async def test_a_failure_after_the_first_byte_is_an_event() -> None:
+    client = Client()
+    running: Running[Any] = Running(played(hold=True), last=FAILURE)
+    task = asyncio.create_task(
+        sse.EventStream(running, names, 30.0, first_byte=0.01)(SCOPE, client.receive, client.send)
+    )
+    await client.until_sent(b": retrieving")
+    running.cancel("stopped")
+    await task
+    assert client.body == b": retrieving\n\ndata: ErrorEvent\n\n"
+
+
+async def test_a_failure_in_time_keeps_its_status_though_frames_were_held() -> None:
+    client = Client()
+    running: Running[Any] = Running(played(STARTED, Sources(()), hold=True), last=FAILURE)
+    task = asyncio.create_task(
+        sse.EventStream(running, names, 30.0, hold=60.0, first_byte=60.0)(SCOPE, client.receive, client.send)
+    )
+    await asyncio.sleep(0)
+    running.cancel("stopped")
+    await task
+    assert client.status == 503
 
 
 async def test_headers_and_comments_go_out_while_nothing_happens() -> None:
