@@ -42,7 +42,7 @@ class Files(Database):
                 "INSERT INTO files (id, owner, filename, media_type, purpose, sha256, bytes, created_at, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (owner, purpose, filename, sha256) DO UPDATE"
-                " SET expires_at = max(expires_at, excluded.expires_at)",  # null, which is for ever, is the greatest here
+                " SET expires_at = max(expires_at, excluded.expires_at)",  # of these null, for ever, is the greatest
                 (_new_id(), owner, filename, media_type, purpose, digest, len(content), now, expires_at),
             )
             return file_of(db.execute(_SAME, same).fetchone())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from models.base import Embedder, FloatArray, Generator
+from models.base import Embedder, Generator
 from models.engine import Engine
 from retrieval.prompt_texts import Style
 from server.auth import DEFAULT_OWNER, Keys
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
     from retrieval.corpus import Corpus
     from retrieval.ingest import Ingestor
+    from retrieval.raw_texts import Relevance
     from retrieval.search import Retriever
     from retrieval.stages import Plan
     from retrieval.store import Store
@@ -65,11 +66,11 @@ class State:
         """Of evidence that a prompt may hold: half of what the engine reads, where the settings do not say."""
         return self.settings.retrieval.context_tokens or self.engine.generator.context_tokens // 2
 
-    async def relevance(self, query: str, texts: Sequence[str]) -> FloatArray:
-        """(len(texts),) in 0..1, by the rerank stages."""
+    async def relevance(self, query: str, texts: Sequence[str], stages: Sequence[str] | None = None) -> "Relevance":
+        """By the rerank stages; None: by the best that there are. Raises UnknownStages."""
         from retrieval.raw_texts import relevance
 
-        return await relevance(query, texts, self.embedder, self.tokenizer, self.plan)
+        return await relevance(query, texts, self.embedder, self.tokenizer, self.plan, stages)
 
     def missing(self) -> list[str]:
         """What a ready server has and this one has not, without details: /ready is open to everyone."""

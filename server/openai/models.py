@@ -1,4 +1,6 @@
-"""GET /v1/models: `ragpod`, `ragpod:STORE` for each store of the caller, the embedder, the engine's own model."""
+"""GET /v1/models: `ragpod`, `ragpod:STORE` for each store of the caller, the embedder, the reranker where there is one,
+and the engine's own model.
+"""
 
 import asyncio
 from typing import Any
@@ -28,7 +30,9 @@ async def get_model(model: str, owner: Owner, state: StateNow) -> dict[str, Any]
 
 async def _models(state: State, owner: str) -> list[dict[str, Any]]:
     ours = [_model(MODEL, state.started, "ragpod"), _model(state.embedder.name, state.started, "embedder")]
-    named = [store for store in await _stores(state, owner) if store.name]
+    if (reranker := state.plan.reranker) is not None:
+        ours.append(_model(reranker.name, state.started, "reranker"))
+    named = [store for store in await _stores(state, owner) if store.name and not store.expired]
     ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
     return [*ours, _model(state.engine.generator.name, state.started, "engine")]
 

@@ -1,6 +1,5 @@
 """/v1/files through the official SDK."""
 
-import asyncio
 from typing import Any
 
 import openai
@@ -9,6 +8,7 @@ from openai.types import FileDeleted, FileObject
 
 from retrieval.store_types import DAY
 from tests.server.house import ENGLISH, House
+from tests.server.openai.later import later
 
 LAMBDA = ("notes.md", ENGLISH["lambda.md"].encode())
 HEAD = b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
@@ -27,13 +27,6 @@ def part(name: str, value: str) -> bytes:
 
 def file_part(name: bytes, content: bytes = b"x") -> bytes:
     return b'--b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n' % (name, content)
-
-
-async def later(home: House, seconds: int) -> None:
-    """Both the clock and the upkeep."""
-    now = home.state.store.clock
-    home.state.store.clock = lambda: now() + seconds
-    await asyncio.to_thread(home.state.upkeep.run)
 
 
 async def test_a_file_is_created_listed_read_and_deleted(home: House) -> None:
@@ -121,8 +114,7 @@ async def test_a_file_is_not_found_from_its_last_second_on_before_any_upkeep(hom
     made = await home.openai.files.create(
         file=LAMBDA, purpose="assistants", expires_after={"anchor": "created_at", "seconds": HOUR}
     )
-    now = home.state.store.clock
-    home.state.store.clock = lambda: now() + HOUR
+    await later(home, HOUR, upkeep=False)
     with pytest.raises(openai.NotFoundError):
         await home.openai.files.retrieve(made.id)
     assert made.id not in [file.id async for file in home.openai.files.list()]

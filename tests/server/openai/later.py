@@ -1,0 +1,13 @@
+"""Time that passes for the store at once."""
+
+import asyncio
+
+from tests.server.house import House
+
+
+async def later(home: House, seconds: float, *, upkeep: bool = True) -> None:
+    """The clock goes forward, then the upkeep runs."""
+    now = home.state.store.clock
+    home.state.store.clock = lambda: now() + seconds
+    if upkeep:
+        await asyncio.to_thread(home.state.upkeep.run)
