@@ -23,7 +23,11 @@ _FALSE = "0"
 
 
 class InvalidFilter(StoreError, ValueError):
-    """The message names the place inside the filter, as `filters.filters[1].value`."""
+    """The message begins with the place inside the filter, as `filters.filters[1].value`; param is that place."""
+
+    @property
+    def param(self) -> str:
+        return str(self).partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from retrieval.types import Retrieval, ScoredChunk, SearchParams
 from server.auth import Owner
 from server.deadline import within
-from server.state import StateNow
+from server.rewriting import rewritten
+from server.state import State, StateNow
 from server.work import candidate
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
@@ -19,10 +20,14 @@ QUERIES = 8
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
+def _listed(query: Any) -> Any:
+    return [query] if isinstance(query, str) else query
+
+
 class Ranking(BaseModel):
     """A missing threshold is OpenAI's 0: everything that was found."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     ranker: Literal["auto", "none", "default-2024-11-15"] = "auto"
     score_threshold: float = Field(default=0.0, ge=0, le=1)
@@ -35,11 +40,11 @@ class SearchExtension(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """rewrite_query is accepted and without effect: queries are searched as they are."""
+    """rewrite_query: each query is searched as it is, and rewritten (server/rewriting.py)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    query: Query | Annotated[list[Query], Field(min_length=1, max_length=QUERIES)]
+    query: Annotated[list[Query], Field(min_length=1, max_length=QUERIES), BeforeValidator(_listed)]
     filters: dict[str, Any] | None = None
     max_num_results: int = Field(default=10, ge=1, le=50)
     ranking_options: Ranking = Field(default_factory=Ranking)
@@ -49,7 +54,10 @@ class SearchRequest(BaseModel):
 
 @router.post("/{store_id}/search")
 async def search(store_id: str, body: SearchRequest, owner: Owner, state: StateNow) -> Response:
-    """Several queries are searched together; a passage counts with its best score."""
+    """Several queries are searched together; a passage counts with its best score.
+
+    search_query: what was searched for, rewritten where that was asked for.
+    """
     ranking = body.ranking_options
     store = await asyncio.to_thread(state.store.find_store, owner, store_id)
     params = SearchParams(
@@ -59,9 +67,10 @@ async def search(store_id: str, body: SearchRequest, owner: Owner, state: StateN
         rerank=ranking.ranker != "none",
         filters=body.filters,
     )
-    queries = [body.query] if isinstance(body.query, str) else body.query
     async with within(state.settings.limits.search_seconds, "the search"):
-        found = [await state.retriever.search(owner, [store.id], query, params) for query in queries]
+        queries, degraded = await _rewritten(state, body.query) if body.rewrite_query else (body.query, [])
+        asked = dict.fromkeys([*body.query, *queries])
+        found = await asyncio.gather(*[state.retriever.search(owner, [store.id], each, params) for each in asked])
     results = merged(found, body.max_num_results)
     answer = {
         "object": "vector_store.search_results.page",
@@ -69,9 +78,15 @@ async def search(store_id: str, body: SearchRequest, owner: Owner, state: StateN
         "data": [_result(scored) for scored in results],
         "has_more": False,
         "next_page": None,
-        "ragpod": _explanation(found, explain=body.ragpod.explain),
+        "ragpod": _explanation(found, degraded, explain=body.ragpod.explain),
     }
     return Response(orjson.dumps(answer), media_type="application/json")
+
+
+async def _rewritten(state: State, queries: Sequence[str]) -> tuple[list[str], list[str]]:
+    """One for each, and what was not rewritten as it should have been."""
+    pairs = await asyncio.gather(*[rewritten(state, query) for query in queries])
+    return [query for query, _ in pairs], [reason for _, reason in pairs if reason is not None]
 
 
 def merged(found: Sequence[Retrieval], limit: int) -> list[ScoredChunk]:
@@ -104,14 +119,15 @@ def _result(scored: ScoredChunk) -> dict[str, Any]:
     }
 
 
-def _explanation(found: Sequence[Retrieval], *, explain: bool) -> dict[str, Any]:
+def _explanation(found: Sequence[Retrieval], degraded: Sequence[str], *, explain: bool) -> dict[str, Any]:
     """Milliseconds and counts are sums over the queries."""
     stages = [stage for retrieval in found for stage in retrieval.seconds]
     counted = [stage for retrieval in found for stage in retrieval.counts]
     told: dict[str, Any] = {
         "timings_ms": {s: round(sum(r.seconds.get(s, 0.0) for r in found) * 1000, 2) for s in dict.fromkeys(stages)},
         "counts": {s: sum(r.counts.get(s, 0) for r in found) for s in dict.fromkeys(counted)},
-        "degraded": list(dict.fromkeys(reason for r in found for reason in r.degraded)),
+        "queries": [retrieval.query for retrieval in found],
+        "degraded": list(dict.fromkeys([*degraded, *(reason for r in found for reason in r.degraded)])),
         "skipped": list(dict.fromkeys(reason for r in found for reason in r.skipped)),
     }
     if explain:
