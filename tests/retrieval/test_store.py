@@ -5,14 +5,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retrieval import migrations
+from retrieval.identity import identify
 from retrieval.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
-from retrieval.store_types import Superseded, UnknownCursor
-from retrieval.types import ParsedDocument
+from retrieval.store_types import DAY, Attachment, Expired, Superseded, UnknownCursor
+from retrieval.types import AUTO, Chunking, ParsedDocument
 from tests.retrieval.publishing import DIM, attach, prepare, publish, texts, vector
 
 
@@ -372,3 +375,135 @@ def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
 def test_one_process_cannot_open_a_data_directory_twice(store: Store, tmp_path: Path) -> None:
     with pytest.raises(DataDirLocked):
         Store(tmp_path)
+
+
+class Time:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time(store: Store) -> Time:
+    clock = Time()
+    store.clock = clock
+    return clock
+
+
+def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ragpod.db")) as old:
+        for name in ("schema.sql", "schema_2.sql"):
+            old.executescript(Path(migrations.__file__).with_name(name).read_text("utf-8"))
+        old.executescript(
+            "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at)"
+            " VALUES ('vs_1', 'ann', 'old', '{}', 5, 5); INSERT INTO contents VALUES ('s', x'00');"
+            "INSERT INTO files (id, owner, filename, media_type, purpose, sha256, bytes, created_at)"
+            " VALUES ('file-1', 'ann', 'a.txt', '', 'assistants', 's', 1, 5);"
+            "INSERT INTO store_files (store, file, filename, sha256, attributes, created_at, status)"
+            " VALUES (1, 1, 'a.txt', 's', '{}', 5, 'completed'); PRAGMA user_version = 2;"
+        )
+    with closing(Store(tmp_path)) as store:
+        found, file = store.find_store("ann", "vs_1"), store.get_store_file("ann", "vs_1", "file-1")
+        assert (found.description, found.expires_at, found.expired) == ("", None, False)
+        assert (file.chunking, file.status) == (AUTO, "completed")
+        assert store.get_file("ann", "file-1").expires_at is None
+        assert not store.leftovers_due()
+
+
+def test_only_what_is_due_expires(store: Store, time: Time) -> None:
+    kept = store.create_store("ann", "kept").id
+    short = store.create_store("ann", "short", expires_days=1).id
+    long = store.create_store("ann", "long", expires_days=2).id
+    for vs in (kept, short, long):
+        publish(store, vs, "a.txt", ["alpha"])
+    file = store.add_file("ann", "b.txt", b"b", expires_seconds=3600)
+    assert store.next_expiry() == time.now + 3600
+    time.now += DAY
+    store.expire()
+    with pytest.raises(NotFound):
+        store.get_file("ann", file.id)
+    assert store.next_expiry() == time.now + DAY
+    assert [store.find_store("ann", vs).expired for vs in (kept, short, long)] == [False, True, False]
+    assert [len(store.visible_keys(vs)[0]) for vs in (kept, short, long)] == [1, 0, 1]
+    for call in (
+        lambda: attach(store, short, "c.txt", "c"),
+        lambda: store.allowed_keys("ann", short, None),
+        lambda: store.update_store("ann", short, expires_days=0),
+    ):
+        with pytest.raises(Expired):
+            call()
+
+
+def test_a_name_means_the_store_that_has_not_expired(store: Store, time: Time) -> None:
+    old = store.create_store("ann", "notes", expires_days=1)
+    time.now += DAY
+    new = store.ensure_store("ann", "notes")
+    assert new.id != old.id
+    assert store.find_store("ann", "notes").id == new.id
+    assert store.find_store("ann", old.id).expired
+
+
+def test_a_use_is_written_once_a_minute_at_most(store: Store, vs: str, time: Time) -> None:
+    seen = []
+    for _ in range(5):
+        time.now += 20
+        store.allowed_keys("ann", vs, None)
+        seen.append(int(time.now) - store.find_store("ann", vs).last_active_at)
+    assert max(seen[1:]) < 60
+    assert seen.count(0) < 5
+
+
+def test_a_batch_is_all_or_nothing(store: Store, vs: str) -> None:
+    files = [Attachment(store.add_file("ann", f"{i}.txt", b"x").id) for i in range(3)]
+    with pytest.raises(NotFound):
+        store.create_batch("ann", vs, [*files, Attachment("file-none")])
+    assert store.list_store_files("ann", vs).items == []
+    with pytest.raises(NotFound):
+        store.create_store("ann", "new", files=[*files, Attachment("file-none")])
+    with pytest.raises(NotFound):
+        store.find_store("ann", "new")
+    batch = store.create_batch("ann", vs, [*files, files[0]])
+    assert (batch.counts.in_progress, batch.counts.total) == (3, 3)
+    with pytest.raises(NotFound):
+        store.get_batch("bob", vs, batch.id)
+
+
+def test_a_batch_counts_what_has_gone_as_it_ended(store: Store, vs: str) -> None:
+    names = ["done.txt", "failed.txt", "early.txt", "replaced.txt"]
+    files = [store.add_file("ann", name, name.encode()) for name in names]
+    batch = store.create_batch("ann", vs, [Attachment(file.id) for file in files])
+    done, failed, _, replaced = [store.get_store_file("ann", vs, file.id) for file in files]
+    for attached in (done, replaced):
+        prepare(store, attached.version, [ParsedDocument("alpha")])
+        store.publish(attached.version)
+        store.complete([attached.version])
+    store.fail(failed.version, "invalid_file", "broken")
+    store.delete_file("ann", files[2].id)  # while it was in progress
+    before = store.get_batch("ann", vs, batch.id).counts
+    assert (before.completed, before.failed, before.cancelled, before.in_progress) == (2, 1, 1, 0)
+    for file in files[:2]:
+        store.delete_file("ann", file.id)
+    publish(store, vs, "replaced.txt", ["something new"])
+    assert store.get_batch("ann", vs, batch.id).counts == before
+    assert store.list_batch_files("ann", vs, batch.id).items == []
+
+
+def test_another_chunking_begins_a_new_version(store: Store, vs: str) -> None:
+    done = publish(store, vs, "a.txt", ["alpha"], {"k": "v"})
+    assert store.attach("ann", vs, done.file_id, chunking=AUTO).version == done.version
+    anew = store.attach("ann", vs, done.file_id, chunking=Chunking(400, 0))
+    assert (anew.version > done.version, anew.status, anew.attributes) == (True, "in_progress", {"k": "v"})
+    assert texts(store, vs) == []
+    assert store.attach("ann", vs, done.file_id).chunking == Chunking(400, 0)
+
+
+def test_unchanged_documents_are_not_kept_under_another_chunking(store: Store, vs: str) -> None:
+    publish(store, vs, "a.txt", ["alpha", "beta"])
+    file = store.add_file("ann", "a.txt", b"new content")
+    attached = store.attach("ann", vs, file.id, chunking=Chunking(400, 0))
+    same = identify(vs, "a.txt", [ParsedDocument("alpha"), ParsedDocument("beta")])
+    assert store.keep_documents(attached.version, same) == set()
