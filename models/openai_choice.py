@@ -20,7 +20,7 @@ class ChoiceReader:
         self.finish: FinishReason | None = None
         self._splitter, self._thinks = splitter, thinks
         self._thoughts = ""
-        self._answered = False
+        self._answered = self._said = False
         self._logprobs: list[Mapping[str, Any]] = []
         self._calls: set[int] = set()
         self._forced = ForcedCall(_new_id()) if forced else None
@@ -65,10 +65,12 @@ class ChoiceReader:
         return TokenDelta("", "", None, None, self.index, pieces) if pieces else None
 
     def _take(self, text: str) -> Logprobs:
-        """Of the tokens that wrote `text`; those of thoughts before it are dropped."""
+        """Of the tokens held so far; the first text after thoughts leaves theirs behind, tag and blank lines too."""
         held, self._logprobs = self._logprobs, []
-        if self._splitter is None:
-            return tuple(held)
+        if self._said or not self._thoughts:
+            self._said = self._said or bool(text)
+            return tuple(held) if text else ()
+        self._said = bool(text)
         start, missing = len(held), len(text)
         while start and missing > 0:
             start -= 1

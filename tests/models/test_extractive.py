@@ -161,3 +161,15 @@ def test_one_mark_stands_for_a_list_and_each_passage_starts_a_paragraph() -> Non
         Quote(Unit("Other.", "sentence", 0), 1, 0),
     ]
     assert render(quotes) == "Do this:\n- a\n- b [2]\nThen that. [2]\n\nOther. [1]"
+
+
+async def test_every_choice_says_the_same_and_usage_of_all_comes_last(generator: ExtractiveGenerator) -> None:
+    one = await deltas(generator, "환불은 언제 되나요?", REFUND)
+    all_of = await deltas(generator, "환불은 언제 되나요?", REFUND, sampling=Sampling(n=3))
+    assert [delta.text for delta in all_of] == [delta.text for delta in one] * 3
+    assert [delta.choice for delta in all_of if delta.finish_reason] == [0, 1, 2]
+    assert [delta.usage is not None for delta in all_of].count(True) == 1
+    (alone, together) = (one[-1].usage, all_of[-1].usage)
+    assert alone is not None
+    assert together is not None
+    assert (together.prompt_tokens, together.completion_tokens) == (alone.prompt_tokens, 3 * alone.completion_tokens)

@@ -119,3 +119,14 @@ def test_what_is_held_back_could_still_become_a_mark(text: str) -> None:
         emitted += "".join(part.text for part in parser.feed(text[end]))
         held = text[: end + 1].removeprefix(emitted)
         assert re.fullmatch(r"(\[[\d, ]*\]?)?", held)
+
+
+@given(st.lists(st.integers(0, 60), max_size=6))
+def test_in_json_only_marks_in_strings_are_citations(cuts: list[int]) -> None:
+    text = r'{"days": [1, 2], "a \" [9]": "one [1]", "b\\": [1], "c": "two [2][3]"}'
+    bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    parser = CitationParser(2, json=True)
+    parts = [part for a, b in pairwise(bounds) for part in parser.feed(text[a:b])] + parser.finish()
+    assert "".join(part.text for part in parts) == text
+    marks = [(part.marker, part.start) for part in parts if isinstance(part, MarkPart)]
+    assert marks == [(1, text.index('[1]"')), (2, text.index("[2][3]"))]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base import Message
+from models.base import Message, ToolCall
 from models.token_counting import estimate_text_tokens
 from retrieval.language import language
 from retrieval.prompt import build, refusal
@@ -117,3 +117,17 @@ def test_two_questions_share_the_longest_prefix_there_is(
         assert a[-1].content.startswith('<sources>\n<source id="1"')
         shared = a[-1].content.partition("</sources>")[0]
         assert first is not second or b[-1].content.startswith(shared)
+
+
+@pytest.mark.parametrize("style", ["full", "compact"])
+def test_calls_and_results_follow_the_question_and_keep_their_brackets(style: Style) -> None:
+    after = (Message("assistant", "", (ToolCall(0, "c", "look", "{}"),)), Message("tool", "[1]", tool_call_id="c"))
+    history = (Message("user", "A"), *after, Message("assistant", "B [1]"))
+    asked = Message("user", "What is it?", name="kim")
+    prompt = build(asked, [WITH], history, style=style, after=after, tools=True)
+    question, *rest = prompt.messages[-3:]
+    assert (question.name, tuple(rest)) == ("kim", after)
+    assert "tools" in prompt.messages[0].content
+    before = [(turn.role, turn.content) for turn in prompt.messages[1:-3]]
+    whole = [("user", "A"), ("assistant", ""), ("tool", "[1]"), ("assistant", "B")]
+    assert before == (whole if style == "full" else [whole[0], whole[-1]])

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.base import Message
+from models.base import Message, ToolCall
 from server.errors import ApiError
 from server.question import SEARCHED, Conversation, conversation, recent, search_question
 
@@ -66,3 +66,25 @@ def test_history_keeps_the_last_whole_turns_that_fit() -> None:
     assert recent(turns, 20) == tuple(turns[1:])
     assert recent(turns, 1000) == tuple(turns)
     assert recent(turns, 0) == ()
+
+
+CALLED = Message("assistant", "", (ToolCall(0, "c", "look", '{"where": "' + "far " * 40 + '"}'),))
+RESULT = Message("tool", "found", tool_call_id="c")
+
+
+def test_calls_and_their_results_after_the_question_follow_it() -> None:
+    found = conversation([Message("user", "Where?", name="kim"), CALLED, RESULT])
+    assert (found.question, found.name, found.history, found.after) == ("Where?", "kim", (), (CALLED, RESULT))
+    found = conversation([Message("user", "Where?"), CALLED, RESULT, Message("user", "And now?")])
+    assert (found.history, found.after) == ((Message("user", "Where?"), CALLED, RESULT), ())
+
+
+def test_a_last_user_message_without_text_is_refused_whatever_came_before() -> None:
+    with pytest.raises(ApiError):
+        talk(("user", "Where?"), ("assistant", "There."), ("user", " "))
+
+
+def test_history_never_begins_with_a_result_whose_call_was_cut_off() -> None:
+    turns = [Message("user", "Where?"), CALLED, RESULT, Message("assistant", "There.")]
+    assert recent(turns, 20) == (turns[-1],)
+    assert recent(turns, 1000) == tuple(turns)
