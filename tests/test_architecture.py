@@ -147,11 +147,13 @@ def test_the_distribution_carries_every_file_of_the_packages() -> None:
 
 
 def test_the_lock_files_have_every_dependency_and_name_no_host() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    written = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = written["project"], written["dependency-groups"]
     extras = project["optional-dependencies"]
     for lock, wanted in (
         ("requirements.lock", [*project["dependencies"], *extras["bundled"]]),
         ("requirements-dev.lock", [*project["dependencies"], *extras["bundled"], *extras["dev"]]),
+        ("requirements-conformance.lock", groups["conformance"]),
     ):
         text = (ROOT / lock).read_text()
         locked = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))

@@ -11,11 +11,11 @@ import pytest
 from openai import OpenAI
 
 from tests.cli.process import server
-from tests.conformance.suite import Documents, Served, rows
+from tests.conformance.suite import ROOT, Documents, Served, rows
+from tests.conformance.table import page, table
 from tests.server.house import KOREAN
 from tests.stub_engine import StubEngine
 
-ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-of-the-conformance-suites"
 LIMITS = {"RAGPOD_LIMITS_UPLOAD_BYTES": "200000", "RAGPOD_LIMITS_REQUEST_BYTES": "200000"}
 
@@ -95,14 +95,12 @@ def narrow(tmp_path_factory: pytest.TempPathFactory, stub: StubEngine) -> Iterat
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every row, and .bench/conformance.json; docs/conformance.md holds a copy of the table."""
+    """Every row, also as .bench/conformance.json, and as the page that REPORT names."""
     if not rows:
         return
     folder = ROOT / ".bench"
     folder.mkdir(exist_ok=True)
     (folder / "conformance.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    terminalreporter.write_line("")
-    terminalreporter.write_line("| suite | check | outcome | |\n|---|---|---|---|")
-    for row in rows:
-        detail = row["detail"].replace("\n", " ").replace("|", "\\|")
-        terminalreporter.write_line(f"| {row['suite']} | {row['check']} | {row['outcome']} | {detail} |")
+    terminalreporter.write_line("\n" + table(rows))
+    if report := os.environ.get("REPORT"):
+        (ROOT / report).write_text(page(rows))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 CLIENTS, NODE = (Path(__file__).with_name(name) for name in ("clients", "node"))
 PATIENCE_SECONDS = 420
-Row = dict[str, str]
+Row = dict[str, str]  # suite, check, outcome, detail
 rows: list[Row] = []
 
 
@@ -54,6 +56,13 @@ def run(command: Sequence[str | Path], cwd: Path | None = None, **variables: str
     assert found, f"{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, done.stderr
     return found
+
+
+def loaded(done: CompletedProcess[str]) -> dict[str, Any]:
+    """The JSON that is all a program printed. Raises AssertionError where it printed something else."""
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 def failed(found: Sequence[Row]) -> list[str]:

@@ -1,11 +1,10 @@
 """llm-comply (PyPI): answers and streams against the published schemas of chat completions and of Open Responses."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.suite import Row, Served, add, completed
+from tests.conformance.suite import Row, Served, add, completed, loaded
 
 pytestmark = [pytest.mark.conformance, pytest.mark.engine]
 
@@ -18,11 +17,9 @@ def complied(served: Served, environment: Path, form: str, model: str) -> list[R
         [environment / "bin/llm-comply", "--format", form, "-u", f"{served.url}/v1", "-k", served.key, "-m", model,
          "--timeout", "120", "--json"],
     )  # fmt: skip
-    assert done.stdout.startswith("{"), done.stdout + done.stderr
-    version = f"llm-comply {form}"
     return [
-        add(version, f"{model}: {test['id']}", _outcome(test), "; ".join(test.get("errors", []))[:300])
-        for test in json.loads(done.stdout)["results"]
+        add(f"llm-comply {form}", f"{model}: {test['id']}", _outcome(test), "; ".join(test.get("errors", []))[:300])
+        for test in loaded(done)["results"]
     ]
 
 
