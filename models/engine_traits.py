@@ -54,7 +54,7 @@ class EngineTraits:
             fields = {**fields, "top_logprobs": 1}  # 0 would be no log probabilities at all
         if not is_forced(fields):
             return fields
-        return as_format(dict(fields)) if self.forces_calls else named_as_required(dict(fields))
+        return as_format(fields) if self.forces_calls else named_as_required(fields)
 
     def _thinking(self, model: str) -> Thinking:
         return self.thinking or thinking_of(model)

@@ -19,15 +19,14 @@ def is_forced(fields: Mapping[str, Any]) -> bool:
     return bool(fields.get("tools")) and fields.get("tool_choice") not in (None, "none", "auto")
 
 
-def named_as_required(fields: dict[str, Any]) -> dict[str, Any]:
+def named_as_required(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """llama.cpp does not know a tool's name for a choice, and takes "auto": the one tool is left, and required."""
-    choice = fields.get("tool_choice")
-    if not isinstance(choice, Mapping):
+    if not isinstance(fields.get("tool_choice"), Mapping) or not fields.get("tools"):
         return fields
-    return fields | {"tools": _allowed(fields), "tool_choice": "required"}
+    return {**fields, "tools": _allowed(fields), "tool_choice": "required"}
 
 
-def as_format(fields: dict[str, Any]) -> dict[str, Any]:
+def as_format(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request's fields with the call as its format; the tools are only shown."""
     tools = _allowed(fields)
     schema = {"anyOf": [_schema(tool["function"]) for tool in tools]}

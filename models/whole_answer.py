@@ -12,6 +12,7 @@ import orjson
 
 from models.engine_errors import status_of
 from models.errors import Unavailable
+from models.forced_call import named_as_required
 from models.sse import SseParser
 
 _COMMENT = b": reading the prompt\n\n"
@@ -21,7 +22,7 @@ _FIRST_CHUNK = ("id", "created", "model", "system_fingerprint")
 def as_watched_stream(request: Mapping[str, Any]) -> bytes:
     """The same request as a stream that the engine keeps writing to while it reads the prompt."""
     options = {"include_usage": True} if not request.get("stream") else request.get("stream_options")
-    watched = {**request, "stream": True, "return_progress": True}
+    watched = {**named_as_required(request), "stream": True, "return_progress": True}
     return orjson.dumps(watched | {"stream_options": options} if options else watched)
 
 

@@ -11,6 +11,7 @@ from models.base import Message, Prompt, Sampling, ToolCall
 from models.engine_traits import EngineTraits
 from models.forced_call import ForcedCall
 from models.openai_wire import AnswerReader
+from models.whole_answer import as_watched_stream
 from tests.models.test_openai_wire import event
 
 PROMPT = Prompt((Message("user", "Q"),))
@@ -39,6 +40,13 @@ def test_engines_that_know_a_tool_by_its_name_get_it(dialect: Any) -> None:
 def test_llama_cpp_gets_the_one_tool_and_that_it_is_required() -> None:
     asked = request(LAZY, tools=[PAINT, WASH], tool_choice=NAMED)
     assert (asked["tools"], asked["tool_choice"]) == ([WASH], "required")
+
+
+def test_llama_cpp_gets_it_by_its_own_id_too() -> None:
+    body = {"messages": [], "tools": [PAINT, WASH], "tool_choice": NAMED}
+    asked = orjson.loads(as_watched_stream(body))
+    assert (asked["tools"], asked["tool_choice"]) == ([WASH], "required")
+    assert orjson.loads(as_watched_stream({"messages": [], "tool_choice": NAMED}))["tool_choice"] == NAMED
 
 
 def test_a_small_engine_gets_the_call_as_its_format() -> None:
