@@ -59,12 +59,14 @@ async def answer(state: State, ask: Ask) -> AsyncGenerator[Event, None]:
 async def _steps(state: State, work: Work) -> AsyncGenerator[Event, None]:
     ask = work.ask
     yield Started(ask.trace_id, ask.session_id, ask.message_id, ask.model)
-    yield Stage("search")
+    if ask.retrieve:
+        yield Stage("search")
     retrieval = await _search(state, work)
+    missing = ask.retrieve and retrieval.no_evidence
     generator = _choose(state, work, retrieval)
     candidates = retrieval.candidates if ask.explain else ()
-    yield Sources(retrieval.evidence, retrieval.no_evidence, tuple(work.degraded), candidates, retrieval.skipped)
-    if retrieval.no_evidence and "tools" not in ask.sampling.extra:
+    yield Sources(retrieval.evidence, missing, tuple(work.degraded), candidates, retrieval.skipped)
+    if missing and "tools" not in ask.sampling.extra:
         for choice in range(ask.sampling.n):
             yield TextDelta(refusal(language(ask.talk.question)), choice)
     else:
@@ -77,8 +79,11 @@ async def _steps(state: State, work: Work) -> AsyncGenerator[Event, None]:
 
 def _prompt(state: State, ask: Ask, retrieval: Retrieval, generator: Generator) -> Prompt:
     talk = ask.talk
-    history = recent(talk.history, generator.context_tokens // HISTORY_SHARE)
     last = Message("user", talk.question, name=talk.name)
+    if not ask.retrieve:
+        system = (Message("system", talk.system),) if talk.system else ()
+        return Prompt((*system, *talk.history, last, *talk.after))
+    history = recent(talk.history, generator.context_tokens // HISTORY_SHARE)
     tools = "tools" in ask.sampling.extra
     return build(last, retrieval.evidence, history, talk.system, state.style, after=talk.after, tools=tools)
 
@@ -88,7 +93,7 @@ async def _search(state: State, work: Work) -> Retrieval:
     ask = work.ask
     work.search_question = search_question(ask.talk)
     since = time.perf_counter()
-    if not ask.store_ids:
+    if not ask.retrieve or not ask.store_ids:
         work.retrieval = Retrieval(work.search_question, ())
         return work.retrieval
     async with within(state.settings.limits.search_seconds, "the search"):
@@ -103,7 +108,7 @@ async def _search(state: State, work: Work) -> Retrieval:
 def _choose(state: State, work: Work, retrieval: Retrieval) -> Generator:
     evidence = " ".join(scored.chunk.text for scored in retrieval.evidence)
     languages = {language(work.ask.talk.question), language(evidence)} if evidence else set()
-    generator, reason = choose(state, languages, needs_engine=work.ask.sampling.needs_engine)
+    generator, reason = choose(state, languages, needs_engine=work.ask.needs_engine)
     if reason and not retrieval.no_evidence:
         work.degraded.append(reason)
     return generator

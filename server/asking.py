@@ -49,8 +49,9 @@ def new_ask(
     explain: bool = False,
     labels: Mapping[str, Any] | None = None,
     store: bool = True,
+    retrieve: bool = True,
 ) -> Ask:
-    """See Ask for labels and store."""
+    """See Ask for labels, store and retrieve."""
     return Ask(
         owner=owner,
         model=model,
@@ -64,6 +65,7 @@ def new_ask(
         explain=explain,
         labels=labels or {},
         store=store,
+        retrieve=retrieve,
     )
 
 

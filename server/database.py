@@ -28,6 +28,16 @@ MIGRATIONS = (
         file_ids TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE responses (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        previous_id TEXT,
+        input BLOB NOT NULL,
+        response BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -32,11 +32,11 @@ class Conversation:
     name: str | None = None
 
 
-def conversation(messages: Sequence[Message]) -> Conversation:
-    """Raises ApiError (400) where there is no user message, or no text in the last one: it is the question."""
+def conversation(messages: Sequence[Message], param: str = "messages") -> Conversation:
+    """param: the request's name for them. Raises ApiError (400) where there is no user message, or no text in the last one: it is the question."""
     last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
     if last is None or not messages[last].content.strip():
-        raise bad_request("the last user message must have text: it is the question", "messages")
+        raise bad_request("the last user message must have text: it is the question", param)
     system = "\n\n".join(m.content for m in messages if m.role == "system" and m.content.strip())
     history, after = (tuple(filter(_is_turn, part)) for part in (messages[:last], messages[last + 1 :]))
     return Conversation(messages[last].content.strip(), history, system or None, after, messages[last].name)

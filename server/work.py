@@ -17,6 +17,7 @@ class Ask:
     """One validated question; its three ids are the server's own, except a session the caller continues.
 
     labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
+    retrieve: False asks the engine alone, without documents and without a word of ours in the prompt.
     """
 
     owner: str
@@ -31,6 +32,12 @@ class Ask:
     explain: bool = False
     labels: Mapping[str, Any] = field(default_factory=dict)
     store: bool = True
+    retrieve: bool = True
+
+    @property
+    def needs_engine(self) -> bool:
+        """No quoting takes its place."""
+        return self.sampling.needs_engine or not self.retrieve
 
 
 @dataclass(slots=True)

@@ -97,7 +97,7 @@ async def _deltas(state: State, work: Work, generator: Generator, prompt: Prompt
             yield delta
         return
     except (model_errors.Unavailable, model_errors.Timeout) as error:
-        if wrote or generator is state.extractive or work.ask.sampling.needs_engine:
+        if wrote or generator is state.extractive or work.ask.needs_engine:
             raise
         work.degraded.append(ENGINE_SLOW if isinstance(error, model_errors.Timeout) else ENGINE_DOWN)
     work.generator = state.extractive.name
