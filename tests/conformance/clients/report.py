@@ -39,7 +39,7 @@ def refused(kind: type[Exception], status: int, code: str | None = None) -> Iter
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Texts that share a pass of the model differ in the last digits from texts that do not."""
+    """Near 1 where it is the same text: one that shares its pass of the model with others differs a little."""
     return _dot(one, other) / math.sqrt(_dot(one, one) * _dot(other, other))
 
 

@@ -19,12 +19,12 @@ const weather = {
   name: "get_weather",
   parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
 };
-let engine, file, store, text, response;
+let file, store, text, response;
 
 await stop("models", async () => {
   const cards = await all(client.models.list());
   assert(cards.some((card) => card.id === "ragpod"));
-  engine = cards.find((card) => card.owned_by === "engine").id;
+  assert(cards.some((card) => card.owned_by === "engine"));
 });
 
 await stop("files", async () => {
@@ -85,8 +85,8 @@ await stop("leaving a stream", async () => {
 
 await stop("tools", async () => {
   const answer = await client.chat.completions.create({
-    model: engine, messages: [{ role: "user", content: "What is the weather in Seoul?" }],
-    tools: [{ type: "function", function: weather }], tool_choice: "required", max_tokens: 64,
+    model: "ragpod:node-tour", messages: [{ role: "user", content: "What is the weather in Seoul?" }],
+    tools: [{ type: "function", function: weather }], tool_choice: "required",
   });
   const [call] = answer.choices[0].message.tool_calls;
   assert.equal(call.function.name, "get_weather");
@@ -98,7 +98,7 @@ await stop("embeddings", async () => {
   const floats = await client.embeddings.create({ model: "ragpod", input: [QUESTION], encoding_format: "float" });
   assert.equal(both.data.length, 2);
   const dot = both.data[0].embedding.reduce((sum, value, i) => sum + value * floats.data[0].embedding[i], 0);
-  assert(dot > 0.999, `cosine ${dot}`);
+  assert(dot > 0.99, `cosine ${dot}`);
 });
 
 const fileSearch = () => ({ model: "ragpod", input: QUESTION, tools: [{ type: "file_search", vector_store_ids: [store.id] }] });

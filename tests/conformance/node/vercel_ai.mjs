@@ -40,11 +40,9 @@ await step("openai-compatible: embed", async () => {
 });
 
 await step("openai-compatible: tools", async () => {
-  const cards = await (await fetch(`${url}/v1/models`, { headers: { Authorization: `Bearer ${apiKey}` } })).json();
-  const engine = cards.data.find((card) => card.owned_by === "engine").id;
   const inputSchema = jsonSchema({ type: "object", properties: { city: { type: "string" } }, required: ["city"] });
   const told = await generateText({
-    model: compatible(engine), prompt: "What is the weather in Seoul?", maxRetries: 0, maxOutputTokens: 64,
+    model: compatible(`ragpod:${storeName}`), prompt: "What is the weather in Seoul?", maxRetries: 0,
     tools: { get_weather: tool({ inputSchema }) }, toolChoice: "required",
   });
   assert.equal(told.toolCalls[0].toolName, "get_weather");
