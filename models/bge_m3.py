@@ -6,7 +6,6 @@ runs the first batch of every call twice. Any transformers encoder works that ha
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -17,12 +16,11 @@ from models.batcher import Batcher
 from models.bge_m3_encoder import COLBERT, SPARSE, BgeM3Encoder, IdArray, Text, Vectors
 from models.checkpoint import fingerprint, load_tokenizer, local_folder
 from models.errors import Overloaded, Unavailable
-from models.token_ids import decoded
+from models.tokens import decoded, readable
 from models.torch_device import PassSize, pass_size
 
 # Passes of one call that are submitted at once, so that the device has its next one while results are read.
 _AHEAD = 2
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BgeM3Embedder:
@@ -165,11 +163,6 @@ class _Tokenizer:
         """Texts that fill a pass: their token vectors too."""
         ids = np.full(min(self.limit, budget), self._end[-1], np.int64)
         return [Text(ids, tokens=True)] * max(1, budget // self.limit)
-
-
-def readable(text: str) -> str:
-    """Half of a surrogate pair is no character: the tokenizer refuses it. Offsets stay."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def _passes(lengths: Sequence[int], budget: int) -> list[list[int]]:

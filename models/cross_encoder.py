@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from models.base import FloatArray
 from models.batcher import Batcher
-from models.bge_m3 import readable
 from models.bge_m3_encoder import positions
 from models.calibration import PUBLISHED, Calibration
 from models.checkpoint import load_classifier, load_tokenizer, local_folder
 from models.errors import Overloaded, Unavailable
+from models.tokens import readable
 from models.torch_device import PassSize, choose_device, choose_dtype, import_torch, in_halves, pass_size
 
 # A longer list of texts is no search that somebody waits for: it lets those pass.

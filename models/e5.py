@@ -17,7 +17,7 @@ from models.base import Embedding, FloatArray, IntArray
 from models.batcher import Batcher
 from models.errors import Unavailable
 from models.quantized import QuantizedWeights
-from models.token_ids import decoded
+from models.tokens import decoded, readable
 
 # One forward pass: about 0.1 s of work, which is the longest that a query waits behind an ingest.
 _PASS_TOKENS = 1024
@@ -94,14 +94,14 @@ class E5Embedder:
         return await self._run(_PASSAGE, texts, tokens, urgent=False)
 
     def token_spans(self, text: str) -> IntArray:
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self._tokenizer.encode(readable(text), add_special_tokens=False)
         return np.array(encoding.offsets, np.int32).reshape(-1, 2)
 
     def text_of(self, ids: Sequence[int]) -> str:
         return decoded(self._tokenizer, ids)
 
     async def _run(self, prefix: str, texts: Sequence[str], tokens: bool, *, urgent: bool) -> Embedding:
-        marked = [prefix + text for text in texts]
+        marked = [prefix + readable(text) for text in texts]
         soon = sum(map(len, marked)) <= _SOON
         ids = self._token_ids(marked) if soon else await asyncio.to_thread(self._token_ids, marked)
         states = await self._states(ids, urgent)

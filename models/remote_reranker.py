@@ -17,9 +17,9 @@ import numpy as np
 import orjson
 
 from models.base import FloatArray
-from models.bge_m3 import readable
 from models.calibration import PUBLISHED, Calibration, logits
 from models.errors import BadRequest, Overloaded, Timeout, Unavailable
+from models.tokens import readable
 
 _BUSY = (429, 503)
 # The request itself is refused: a text is too long for the model, most often.

@@ -6,9 +6,10 @@ the database's free space and write-ahead log, in BM25's segments that tantivy h
 """
 
 import asyncio
-import contextlib
 import logging
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from retrieval.corpus import Corpus
 from retrieval.store import Store
@@ -58,18 +59,26 @@ class Upkeep:
 
     async def _rounds(self) -> None:
         while True:
-            await asyncio.sleep(await asyncio.to_thread(self._pause))
-            running = asyncio.create_task(asyncio.to_thread(self._round))
+            pause = self._seconds
             try:
-                await asyncio.shield(running)
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    await running
-                raise
+                pause = await asyncio.to_thread(self._pause)
+                await asyncio.sleep(pause)
+                await _finished(asyncio.to_thread(self._round))
             except Exception:  # whatever it is, the next round tries again
                 log.exception("the upkeep failed")
+                await asyncio.sleep(pause)
 
     def _pause(self) -> float:
         """To the next expiry, at least a second."""
         due = self._store.next_expiry()
         return self._seconds if due is None else min(self._seconds, max(1.0, due - self._store.clock()))
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for a thread also where the waiting is cancelled."""
+    running = asyncio.create_task(work)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise

@@ -12,7 +12,8 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=512)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Metadata = Annotated[dict[Key, Text], MaxLen(16)]
-FileAttributes = Annotated[dict[Key, Text | bool | int | Number], MaxLen(16)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what is larger becomes a float
+FileAttributes = Annotated[dict[Key, Text | bool | Whole | Number], MaxLen(16)]
 FILES = 500
 BATCH_FILES = 2000
 _ERROR_CODES = ("server_error", "unsupported_file", "invalid_file")

@@ -3,13 +3,14 @@
 """
 
 import asyncio
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.base import Embedder
 from server.asking import MODEL, new_id, unknown_model
@@ -26,7 +27,7 @@ Stages = list[Literal["late_interaction", "learned", "cross_encoder"]]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class RerankExtension(Body):
@@ -40,7 +41,7 @@ class RerankRequest(Body):
 
     model: str = MODEL
     query: str
-    documents: list[str | dict[str, Any]] = Field(min_length=1, max_length=DOCUMENTS)
+    documents: list[str | dict[str, JsonValue]] = Field(min_length=1, max_length=DOCUMENTS)
     top_n: int | None = Field(default=None, ge=1)
     return_documents: bool = False
     rank_fields: list[str] | None = Field(default=None, min_length=1)
@@ -86,7 +87,8 @@ async def rerank(body: RerankRequest, state: StateNow) -> Response:
         },
         "ragpod": {"stages": ran},
     }
-    return Response(orjson.dumps(answer), media_type="application/json")
+    # Not orjson: a caller's object may hold half a character or a huge number, which go back as they came.
+    return Response(json.dumps(answer), media_type="application/json")
 
 
 @router.post("/rerank")
@@ -135,7 +137,7 @@ async def _scores(
     return found.scores.tolist(), found.stages
 
 
-def _text(document: str | dict[str, Any], fields: Sequence[str] | None, index: int) -> str:
+def _text(document: str | dict[str, JsonValue], fields: Sequence[str] | None, index: int) -> str:
     """Raises ApiError (400), naming the document."""
     if isinstance(document, str):
         return document
@@ -146,7 +148,7 @@ def _text(document: str | dict[str, Any], fields: Sequence[str] | None, index: i
     return "\n".join(map(str, parts))
 
 
-def _document(document: str | dict[str, Any]) -> dict[str, Any]:
+def _document(document: str | dict[str, JsonValue]) -> dict[str, Any]:
     return {"text": document} if isinstance(document, str) else document
 
 

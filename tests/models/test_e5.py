@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.e5 import E5Embedder
+from tests.until import PATIENCE, until
 
 TEXTS = [
     "환불은 영업일 기준 3일 안에 처리됩니다.",
@@ -79,3 +80,24 @@ async def test_a_cancelled_caller_leaves_the_worker_free_for_the_next(embedder: 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await embedder.embed_queries(["next"])).dense.shape == (1, embedder.dim)
+
+
+async def test_token_ids_stand_for_their_text_and_half_a_character_does_no_harm(embedder: E5Embedder) -> None:
+    ids = embedder._tokenizer.encode(TEXTS[0], add_special_tokens=False).ids
+    assert embedder.text_of([0, *ids, 2]) == TEXTS[0]
+    with pytest.raises(ValueError, match="token id -1 "):
+        embedder.text_of([5, -1])
+    assert np.isfinite((await embedder.embed_queries(["half \ud83d"])).dense).all()
+    assert embedder.token_spans("\ud83d").shape[1] == 2
+
+
+async def test_callers_share_passes_and_questions_come_before_documents(embedder: E5Embedder) -> None:
+    passes = embedder._batcher.passes
+    questions = [asyncio.create_task(embedder.embed_queries([f"question {i}"])) for i in range(24)]
+    await asyncio.gather(*questions)
+    assert embedder._batcher.passes - passes <= 4
+    documents = asyncio.create_task(embedder.embed_documents([TEXTS[3]] * 200))
+    await until(lambda: embedder._batcher.waiting > 0, PATIENCE)
+    await embedder.embed_queries(["now"])
+    assert not documents.done()
+    await documents
