@@ -32,8 +32,8 @@ test-vllm: $(DEV) $(VLLM_VENV)/qwen3-smollm2 ## the server on a real vLLM on the
 	@RAGPOD_VLLM=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -m vllm $(ARGS)
 
 test-conformance: $(DEV) $(NODE_PACKAGES) ## other people's clients against the server; they get an environment of their own
-	@RAGPOD_CONFORMANCE=$(abspath $(CONFORMANCE_VENV)) RAGPOD_NODE_PACKAGES=$(abspath $(NODE_PACKAGES)) \
-	$(BIN)/python -m pytest -m conformance $(ARGS)
+	@CONFORMANCE_CLIENTS=$(abspath $(CONFORMANCE_VENV)) CONFORMANCE_NODE=$(abspath $(NODE_PACKAGES)) \
+	$(BIN)/python -m pytest -m conformance tests/conformance $(ARGS)
 
 bench-gpu: ## every benchmark of the cuda profile (benchmarks/gpu/README.md); ARGS=--small on a CPU
 	@$(or $(PYTHON),$(BIN)/python) -m benchmarks.gpu $(ARGS)

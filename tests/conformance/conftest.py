@@ -23,14 +23,14 @@ LIMITS = {"RAGPOD_LIMITS_UPLOAD_BYTES": "200000", "RAGPOD_LIMITS_REQUEST_BYTES":
 @pytest.fixture(scope="session")
 def environment() -> Path:
     """Of the clients."""
-    if not (given := os.environ.get("RAGPOD_CONFORMANCE")):
+    if not (given := os.environ.get("CONFORMANCE_CLIENTS")):
         pytest.skip("needs the clients' environment: make test-conformance")
     return Path(given)
 
 
 @pytest.fixture(scope="session")
 def node_packages() -> Path:
-    if not (given := os.environ.get("RAGPOD_NODE_PACKAGES")):
+    if not (given := os.environ.get("CONFORMANCE_NODE")):
         pytest.skip("needs Node and its packages: make test-conformance")
     return Path(given)
 
