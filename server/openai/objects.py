@@ -10,6 +10,7 @@ from retrieval.types import AUTO, Chunking
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=512)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Metadata = Annotated[dict[Key, Text], MaxLen(16)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what is larger becomes a float
@@ -62,7 +63,7 @@ class NewStore(Body):
 
     name: str | None = Field(default=None, max_length=256)
     description: str | None = Field(default=None, max_length=1024)
-    file_ids: list[str] = Field(default_factory=list, max_length=FILES)
+    file_ids: list[Id] = Field(default_factory=list, max_length=FILES)
     metadata: Metadata | None = None
     chunking_strategy: Strategy | None = None
     expires_after: Expiry | None = None
@@ -77,7 +78,7 @@ class ChangedStore(Body):
 
 
 class Attach(Body):
-    file_id: str
+    file_id: Id
     attributes: FileAttributes | None = None
     chunking_strategy: Strategy | None = None
 
@@ -90,7 +91,7 @@ class Attach(Body):
 class AttachMany(Body):
     """Either file_ids (with common attributes and strategy) or files (each with its own)."""
 
-    file_ids: list[str] | None = Field(default=None, min_length=1, max_length=BATCH_FILES)
+    file_ids: list[Id] | None = Field(default=None, min_length=1, max_length=BATCH_FILES)
     files: list[Attach] | None = Field(default=None, min_length=1, max_length=BATCH_FILES)
     attributes: FileAttributes | None = None
     chunking_strategy: Strategy | None = None

@@ -328,3 +328,13 @@ async def test_attributes_are_cleared_by_null_and_numbers_must_be_finite(home: H
         body = f'{{"attributes": {{"a": {value}}}}}'
         async with home.http.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
             assert response.status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [r'{"file_ids": ["\ud800"]}', r'{"name": "\ud800"}', r'{"metadata": {"\ud800": "x"}}', "[]", "null", '"x"', ""],
+)
+async def test_a_body_that_no_database_takes_is_refused(home: House, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with home.http.post(f"{home.url}/v1/vector_stores", data=body, headers=headers) as response:
+        assert response.status == 400
