@@ -1,4 +1,4 @@
-"""The server's own SQLite file (turns, batches): one connection on one thread, so no lock and no wait on the loop."""
+"""The server's own SQLite file (turns, responses): one connection on one thread, so no lock and no wait on the loop."""
 
 import asyncio
 import sqlite3
@@ -38,6 +38,7 @@ MIGRATIONS = (
         response BLOB NOT NULL
     ) STRICT;
     """,
+    "DROP TABLE file_batches;",  # they are in the store now, where their files are
 )
 
 

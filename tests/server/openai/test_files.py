@@ -1,5 +1,6 @@
 """/v1/files through the official SDK."""
 
+import asyncio
 from typing import Any
 
 import openai
@@ -169,3 +170,21 @@ async def test_content_is_never_served_as_a_page(home: House) -> None:
         assert response.headers["content-disposition"] == "attachment"
         assert response.headers["x-content-type-options"] == "nosniff"
         assert response.content_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize("way", ["file", "store file", "store"])
+async def test_a_deleted_file_is_in_no_file_of_the_data_directory(home: House, way: str) -> None:
+    files, stores, mark = home.openai.files, home.openai.vector_stores, "Quokkaberry"
+    store = await stores.create(name="jam")
+    made = await files.create(file=(f"{mark}.txt", f"{mark} jam keeps for a year.".encode()), purpose="assistants")
+    await stores.files.create_and_poll(made.id, vector_store_id=store.id, attributes={"fruit": mark})
+    assert (await stores.search(store.id, query=f"{mark} jam")).data
+    if way == "store file":
+        await stores.files.delete(made.id, vector_store_id=store.id)
+    elif way == "store":
+        await stores.delete(store.id)
+    await files.delete(made.id)
+    await asyncio.to_thread(home.state.upkeep.run)
+    left = [path for path in home.state.settings.data_dir.rglob("*") if path.is_file()]
+    assert [path.name for path in left if mark.encode() in path.read_bytes()] == []
+    assert [path.name for path in left if mark.lower().encode() in path.read_bytes().lower()] == []
