@@ -17,6 +17,7 @@ from server.errors import TABLE, ApiError, Failure, failure_of
 from server.limits import BodyLimit
 from server.metrics import RequestMetrics
 from server.openai import chat, embeddings, file_batches, files, models, rerank, search, vector_stores
+from server.openai.responses import routes as responses
 from server.settings import Settings
 from server.state import State, open_state
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROUTERS = (
     chat.router,
+    responses.router,
     models.router,
     embeddings.router,
     rerank.router,

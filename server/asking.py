@@ -31,10 +31,14 @@ def start(state: State, ask: Ask) -> Running[Event]:
 
 
 def streamed(state: State, ask: Ask, render: Callable[[Sequence[Event]], bytes]) -> EventStream[Event]:
-    """The answer as server-sent events. The sources wait for vLLM's first word: it refuses under HTTP 200."""
-    hold = VLLM_HOLD_SECONDS if state.engine.generator.traits.dialect == "vllm" else HOLD_SECONDS
+    """The answer as server-sent events."""
     headers = {"X-Request-Id": ask.trace_id}
-    return EventStream(start(state, ask), render, state.settings.heartbeat_seconds, headers, hold)
+    return EventStream(start(state, ask), render, state.settings.heartbeat_seconds, headers, hold_seconds(state))
+
+
+def hold_seconds(state: State) -> float:
+    """How long the sources wait for the first word: vLLM refuses under HTTP 200."""
+    return VLLM_HOLD_SECONDS if state.engine.generator.traits.dialect == "vllm" else HOLD_SECONDS
 
 
 def new_ask(

@@ -33,7 +33,10 @@ class Conversation:
 
 
 def conversation(messages: Sequence[Message], param: str = "messages") -> Conversation:
-    """param: the request's name for them. Raises ApiError (400) where there is no user message, or no text in the last one: it is the question."""
+    """param: the request's name for them.
+
+    Raises ApiError (400) where there is no user message, or no text in the last one: it is the question.
+    """
     last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
     if last is None or not messages[last].content.strip():
         raise bad_request("the last user message must have text: it is the question", param)

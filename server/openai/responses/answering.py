@@ -1,0 +1,159 @@
+"""A Responses request as a running answer, rendered and kept as it goes."""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from starlette.types import Receive
+
+from retrieval.types import SearchParams
+from server import sse
+from server.answer import admitted
+from server.asking import hold_seconds, model_store_ids, new_ask, search_params, store_ids
+from server.cancellation import Running, cancelled_on_disconnect
+from server.collect import PATIENCE_SECONDS
+from server.errors import ApiError, failure_of_event
+from server.events import Done, ErrorEvent, Event, Started
+from server.openai.requests import Extension
+from server.openai.responses.items import items_of, messages_of
+from server.openai.responses.output import Frame, shown
+from server.openai.responses.request import ResponseRequest, check, sampling_of
+from server.openai.responses.stored import Responses, Stored
+from server.openai.responses.stream import ResponseStream
+from server.openai.tools import Json
+from server.question import conversation, search_question
+from server.state import State
+from server.work import Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One validated request: what is asked, how its answer is shown, the items it came with."""
+
+    ask: Ask
+    frame: Frame
+    items: list[Json]
+
+
+async def question_of(state: State, owner: str, body: ResponseRequest) -> Question:
+    """Raises ApiError before any work: a field, an item, a model, a store, an earlier response that is not there."""
+    check(body)
+    responses, key, extension = Responses(state.database), secrets.token_hex(16), body.ragpod or Extension()
+    stores, retrieve = await _stores(state, owner, body)
+    before = await responses.conversation(owner, body.previous_response_id)
+    items = await responses.referred(owner, items_of(body.input, key))
+    messages = messages_of([*before, *items], body.instructions, state.settings.limits.messages)
+    ask = new_ask(
+        owner,
+        body.model,
+        conversation(messages, "input"),
+        stores,
+        _params(state, body, extension),
+        sampling_of(body, state.settings),
+        extension.session_id,
+        explain=extension.explain,
+        labels=body.labels,
+        store=body.store is not False,
+        retrieve=retrieve,
+    )
+    return Question(ask, _frame(key, ask, body), items)
+
+
+async def _stores(state: State, owner: str, body: ResponseRequest) -> tuple[tuple[str, ...], bool]:
+    """What is searched, and whether anything is: the engine's own id searches only where file_search asks for it."""
+    engine = body.model == state.engine.generator.name
+    own = () if engine else await model_store_ids(state, owner, body.model)
+    if body.search is not None:
+        own = await store_ids(state, owner, body.search.vector_store_ids, "tools")
+    elif body.ragpod is not None and body.ragpod.vector_store_ids is not None:
+        own = await store_ids(state, owner, body.ragpod.vector_store_ids, "ragpod.vector_store_ids")
+    return own, bool(own and body.tool_choice != "none") or not engine
+
+
+def _params(state: State, body: ResponseRequest, extension: Extension) -> SearchParams:
+    """What the tool says goes before what the extension says."""
+    tool = body.search
+    options = tool.ranking_options if tool else None
+    return search_params(
+        state,
+        filters=tool.filters if tool and tool.filters else extension.filters,
+        keep=tool.max_num_results if tool and tool.max_num_results else extension.top_k,
+        min_score=options.score_threshold if options and options.score_threshold is not None else extension.min_score,
+        rerank=False if options and options.ranker == "none" else extension.rerank,
+    )
+
+
+def _frame(key: str, ask: Ask, body: ResponseRequest) -> Frame:
+    return Frame(
+        key,
+        int(time.time()),
+        body,
+        queries=(search_question(ask.talk),) if ask.retrieve else (),
+        refuses=body.structured and not body.functions,
+        obfuscate=bool(body.stream_options and body.stream_options.include_obfuscation),
+        include=body.includes,
+    )
+
+
+class Answering:
+    """frames(events) are the bytes of those events, which have been made while the answer was: both know the same."""
+
+    def __init__(self, state: State, question: Question) -> None:
+        self._state, self._question = state, question
+        self._stream = ResponseStream(question.frame)
+        self._frames: deque[bytes] = deque()
+        ask = question.ask
+        # Where it is cancelled its task is told nothing more: `last` wakes the reader, and _kept has made its bytes.
+        self.running: Running[Event] = state.running.start(
+            ask.owner, ask.trace_id, self._kept(), last=Done("cancelled")
+        )
+
+    def streamed(self) -> sse.EventStream[Event]:
+        state, headers = self._state, {"X-Request-Id": self._question.ask.trace_id}
+        return sse.EventStream(
+            self.running, self.frames, state.settings.heartbeat_seconds, headers, hold_seconds(state)
+        )
+
+    async def whole(self, receive: Receive) -> Json:
+        """Raises ApiError where the answer failed. The client leaving cancels it, though nothing is sent."""
+        async with cancelled_on_disconnect(self.running, receive):
+            while (events := await self.running.next(PATIENCE_SECONDS)) is not None:
+                for event in events:
+                    if isinstance(event, ErrorEvent):
+                        raise ApiError(failure_of_event(event))
+        assert self._stream.response is not None
+        return shown(self._stream.response, self._question.frame.include)
+
+    def frames(self, events: Sequence[Event]) -> bytes:
+        return b"".join(self._frames.popleft() for _ in events)
+
+    async def _kept(self) -> AsyncGenerator[Event, None]:
+        begun = False
+        try:
+            async with aclosing(admitted(self._state, self._question.ask)) as events:
+                async for event in events:
+                    begun = begun or isinstance(event, Started)
+                    self._feed(event)
+                    if isinstance(event, Done):
+                        await self._save(begun=begun)
+                    yield event
+        finally:
+            if self._stream.response is None:
+                self._feed(Done("cancelled"))
+                await asyncio.shield(self._save(begun=begun))
+
+    def _feed(self, event: Event) -> None:
+        made = self._stream.feed(event)
+        self._frames.append(b"".join(sse.typed(one["type"], one) for one in made))
+
+    async def _save(self, *, begun: bool) -> None:
+        """A request that was refused before it began has no id that its caller knows."""
+        ask, response = self._question.ask, self._stream.response
+        if begun and ask.store and response is not None:
+            previous = self._question.frame.request.previous_response_id
+            kept = Stored(self._question.frame.id, previous, self._question.items, response)
+            await Responses(self._state.database).save(ask.owner, kept)

@@ -1,0 +1,95 @@
+"""/v1/responses."""
+
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from models.base import Message
+from server.auth import Owner
+from server.errors import bad_request, not_found
+from server.json_body import JsonRoute
+from server.openai.responses.answering import Answering, question_of
+from server.openai.responses.output import shown, shown_item
+from server.openai.responses.request import CountRequest, ResponseRequest
+from server.openai.responses.stored import Responses
+from server.openai.tools import Json
+from server.state import StateNow
+
+router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
+Include = Annotated[
+    list[Literal["file_search_call.results", "message.output_text.logprobs"]] | None,
+    Query(alias="include[]"),
+]
+
+
+@router.post("")
+async def create(body: ResponseRequest, request: Request, owner: Owner, state: StateNow) -> Response:
+    """A cited answer from documents, or the engine's own; kept, so that another request can go on from it."""
+    answering = Answering(state, await question_of(state, owner, body))
+    if body.stream:
+        return answering.streamed()
+    return Response(orjson.dumps(await answering.whole(request.receive)), media_type="application/json")
+
+
+@router.post("/input_tokens")
+async def count_input_tokens(body: CountRequest, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """By the engine's own count, of the conversation and the instructions; what retrieval adds is not in it."""
+    ask = (await question_of(state, owner, body)).ask
+    talk = ask.talk
+    system = (Message("system", talk.system),) if talk.system else ()
+    messages = (*system, *talk.history, Message("user", talk.question), *talk.after)
+    counted = await state.engine.generator.count_tokens(messages)
+    return {"object": "response.input_tokens", "input_tokens": counted}
+
+
+@router.get("/{response_id}")
+async def retrieve(
+    response_id: str, owner: Owner, state: StateNow, include: Include = None, stream: bool = False
+) -> dict[str, Any]:
+    if stream:
+        raise bad_request("a response is streamed once, while it is made", "stream")
+    stored = await Responses(state.database).get(owner, response_id)
+    return shown(stored.response, include or ())
+
+
+@router.delete("/{response_id}")
+async def delete(response_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """What went on from it can be read, but not be continued."""
+    await Responses(state.database).delete(owner, response_id)
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+@router.post("/{response_id}/cancel")
+async def cancel(response_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+    """As OpenAI: only a background response can be cancelled, and none is made here."""
+    await Responses(state.database).get(owner, response_id)
+    raise bad_request("cannot cancel a synchronous response: close its connection", "response_id")
+
+
+@router.get("/{response_id}/input_items")
+async def list_input_items(
+    response_id: str,
+    owner: Owner,
+    state: StateNow,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+    include: Include = None,
+) -> dict[str, Any]:
+    items: list[Json] = (await Responses(state.database).get(owner, response_id)).input
+    if order == "desc":
+        items = items[::-1]
+    if after is not None:
+        places = [place for place, item in enumerate(items) if item["id"] == after]
+        if not places:
+            raise not_found(f"no item {after[:100]!r}", "item_not_found", "after")
+        items = items[places[0] + 1 :]
+    page = [shown_item(item, include or ()) for item in items[:limit]]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else "",
+        "last_id": page[-1]["id"] if page else "",
+        "has_more": len(items) > limit,
+    }
