@@ -60,8 +60,9 @@ async def leave_stream(gauge: Gauge, url: str, body: Json) -> str:
     before = await gauge.running()
     async with gauge.http.post(url, json=body | {"stream": True}) as response:
         await response.content.readany()
-        if response.status != 200 or await gauge.until(lambda value: value > before, BEGIN_SECONDS) is None:
-            raise NotAsked(f"HTTP {response.status}, and the answer was not seen running")
+        await gauge.until(lambda value: value > before or response.content.is_eof(), BEGIN_SECONDS)
+        if response.content.is_eof():
+            raise NotAsked(f"HTTP {response.status}, and the answer ended before it was seen running")
         response.close()
     return await gauge.falls(before)
 
