@@ -51,6 +51,7 @@ def response_object(
         "status": status,
         "background": False,
         "error": error_object(told.error) if status == "failed" and told.error else None,
+        "frequency_penalty": 0.0,
         "incomplete_details": incomplete_details(told.done) if status == "incomplete" else None,
         "instructions": body.instructions,
         "max_output_tokens": body.max_output_tokens,
@@ -59,6 +60,7 @@ def response_object(
         "model": body.model,
         "output": list(output),
         "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "presence_penalty": 0.0,  # both penalties are of the Open Responses schema, which wants them
         "previous_response_id": body.previous_response_id,
         "prompt_cache_key": body.prompt_cache_key,
         "reasoning": {"effort": body.reasoning.effort if body.reasoning else None, "summary": None},

@@ -43,6 +43,12 @@ async def count_input_tokens(body: CountRequest, owner: Owner, state: StateNow) 
     return {"object": "response.input_tokens", "input_tokens": counted}
 
 
+@router.post("/compact", include_in_schema=False)
+async def compact(owner: Owner) -> Response:
+    """Not an id: without this the path below answers that the method is wrong."""
+    raise not_found("compaction is not offered; leave out `input` that is too long, or go on from a later response")
+
+
 @router.get("/{response_id}")
 async def retrieve(
     response_id: str, owner: Owner, state: StateNow, include: Include = None, stream: bool = False
