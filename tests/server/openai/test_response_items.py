@@ -1,5 +1,6 @@
 """Input items: what is read, what is refused and where, and the conversation they make."""
 
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,9 +12,12 @@ from pydantic import TypeAdapter
 
 from models.base import Message, ToolCall
 from server.errors import ApiError
+from server.openai.fields import Fate
 from server.openai.responses.fields import FIELDS
 from server.openai.responses.items import items_of, messages_of
+from server.openai.responses.request import ResponseRequest
 
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "openai.md"
 ITEM: TypeAdapter[Any] = TypeAdapter(ResponseItem)
 KEY = "a" * 32
 CALL = {"type": "function_call", "call_id": "call_1", "name": "look_up", "arguments": "{}"}
@@ -24,6 +28,13 @@ USER = {"role": "user", "content": "여섯 곱하기 일곱?"}
 def test_every_field_of_the_sdk_has_its_fate() -> None:
     known = response_create_params.ResponseCreateParamsBase.__annotations__.keys() | {"stream"}
     assert set(FIELDS) == known
+
+
+@pytest.mark.parametrize("name", sorted(FIELDS))
+def test_the_documentation_says_the_same(name: str) -> None:
+    field = FIELDS[name]
+    assert f"| `{name}` | {field.fate.value} | {field.why}" in DOCS.read_text("utf-8")
+    assert (name in ResponseRequest.model_fields) == (field.fate is not Fate.REFUSED)
 
 
 def test_a_string_is_a_users_message() -> None:
