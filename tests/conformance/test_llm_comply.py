@@ -30,8 +30,8 @@ def _outcome(test: dict[str, Any]) -> str:
 
 
 def _detail(test: dict[str, Any]) -> str:
-    """Of what was refused, the status alone."""
-    errors = test.get("errors", [])
+    """Of what was refused, the status alone; of what passed, the suite's warnings."""
+    errors = test.get("errors") or test.get("warnings") or []
     return "; ".join(errors[:1] if _outcome(test) == "refused" else errors)[:300]
 
 
