@@ -14,8 +14,8 @@ own: the embedded profile with its real engine, and a scripted engine where a su
 
 `passed` and `failed` are the suite's own verdicts. `refused`: answered with a 400 that names the field, on purpose.
 `differs`: see the remark. `skipped`: the suite itself does not ask. `n/a`: could not be told in this run. llm-comply's
-remarks are its warnings; where the model is `ragpod` it is told to ignore `file_search_call`, an item of OpenAI's that Open
-Responses leaves out. schemathesis looks for a status of 500 and above only.
+remarks are its warnings; where the model is `ragpod` it is told to ignore `file_search_call`, an item of OpenAI's that
+Open Responses leaves out. schemathesis looks for a status of 500 and above only.
 """
 
 
