@@ -13,12 +13,13 @@ from server.auth import Owner
 from server.backends.render import TypedEvents, whole
 from server.collect import collected
 from server.errors import bad_request
+from server.json_body import JsonRoute
 from server.openai.requests import IDENTIFIER
 from server.question import conversation
 from server.state import State, StateNow
 from server.work import Ask
 
-router = APIRouter(tags=["backends"])
+router = APIRouter(tags=["backends"], route_class=JsonRoute)
 
 
 class Said(BaseModel):

@@ -12,10 +12,11 @@ from server.auth import Owner
 from server.backends.chat import Question, ask_of
 from server.backends.render import TypedEvents, whole
 from server.collect import collected
+from server.json_body import JsonRoute
 from server.openai.requests import IDENTIFIER
 from server.state import StateNow
 
-router = APIRouter(tags=["pages"])
+router = APIRouter(tags=["pages"], route_class=JsonRoute)
 
 
 class SimpleQuestion(BaseModel):

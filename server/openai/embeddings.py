@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.base import Embedder, FloatArray
 from server.asking import MODEL, unknown_model
 from server.errors import bad_request
+from server.json_body import JsonRoute
 from server.state import StateNow
 
-router = APIRouter(tags=["embeddings"])
+router = APIRouter(tags=["embeddings"], route_class=JsonRoute)
 INPUTS = 2048
 TOKENS = 300_000  # of all inputs together
 _MARKS = 8  # tokens that a model adds to a text

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Query, Response
 from retrieval.store_types import Attachment, FileStatus
 from server.auth import Owner
 from server.errors import bad_request
+from server.json_body import JsonRoute
 from server.openai.files import listing
 from server.openai.objects import Attach, AttachMany, batch_object, store_file_object
 from server.openai.vector_stores import Paging, poll_again
 from server.state import StateNow
 
-router = APIRouter(prefix="/v1/vector_stores/{store_id}/file_batches", tags=["vector stores"])
+router = APIRouter(prefix="/v1/vector_stores/{store_id}/file_batches", tags=["vector stores"], route_class=JsonRoute)
 
 
 @router.post("")

@@ -16,9 +16,10 @@ from models.base import Embedder
 from server.asking import MODEL, new_id, unknown_model
 from server.deadline import within
 from server.errors import bad_request
+from server.json_body import JsonRoute
 from server.state import State, StateNow
 
-router = APIRouter(tags=["rerank"])
+router = APIRouter(tags=["rerank"], route_class=JsonRoute)
 DOCUMENTS = 1000
 SEARCH_UNIT = 100  # documents, as Cohere counts
 _MARKS = 8  # tokens that a model adds to a text

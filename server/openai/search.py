@@ -11,11 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from retrieval.types import Retrieval, ScoredChunk, SearchParams
 from server.auth import Owner
 from server.deadline import within
+from server.json_body import JsonRoute
 from server.rewriting import rewritten
 from server.state import State, StateNow
 from server.work import candidate
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 QUERIES = 8
 Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

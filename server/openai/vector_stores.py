@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from retrieval.store_types import Attachment, FileStatus
 from server.auth import Owner
+from server.json_body import JsonRoute
 from server.openai.files import Order, listing
 from server.openai.objects import Attach, Attributes, ChangedStore, NewStore, store_file_object, store_object
 from server.state import StateNow
 
-router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
+router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 POLL_MS = "200"
 
 

@@ -79,7 +79,9 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
     _, answer = await guarded.post("/api/v1/chat", {"question": QUESTION})
     trace_id = answer["metadata"]["trace_id"]
     batch = await guarded.openai.vector_stores.file_batches.create(store_id, file_ids=[file_id])
+    _, response = await guarded.post("/v1/responses", {"model": "ragpod", "input": QUESTION})
     ids = {"store_id": store_id, "file_id": file_id, "trace_id": trace_id, "batch_id": batch.id}
+    ids |= {"response_id": response["id"]}
     bodies = {
         "/v1/vector_stores/{store_id}/search": {"query": "x"},
         "/v1/vector_stores/{store_id}/files": {"file_id": file_id},
@@ -91,8 +93,8 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
             if "{" not in path or "{model}" in path:
                 continue
             url = guarded.url + path.format(**ids)
-            async with bob.request(method, url, json=bodies.get(path, {})) as response:
-                assert response.status == 404, (method, path, await response.text())
+            async with bob.request(method, url, json=bodies.get(path, {})) as refused:
+                assert refused.status == 404, (method, path, await refused.text())
     async with aiohttp.ClientSession(headers={"x-api-key": BOB}) as bob:
         for body in (
             {"model": f"ragpod:{store_id}", "messages": [{"role": "user", "content": "x"}]},
