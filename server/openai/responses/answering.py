@@ -19,11 +19,12 @@ from server.collect import PATIENCE_SECONDS
 from server.errors import ApiError, failure_of_event
 from server.events import Done, ErrorEvent, Event, Started
 from server.openai.requests import Extension
-from server.openai.responses.items import items_of, messages_of
+from server.openai.responses.items import items_of, messages_of, refuse_repeated
 from server.openai.responses.output import Frame, shown
 from server.openai.responses.request import ResponseRequest, check, sampling_of
 from server.openai.responses.stored import Responses, Stored
 from server.openai.responses.stream import ResponseStream
+from server.openai.responses.truncation import fitting
 from server.openai.tools import Json
 from server.question import conversation, search_question
 from server.state import State
@@ -46,14 +47,17 @@ async def question_of(state: State, owner: str, body: ResponseRequest) -> Questi
     stores, retrieve = await _stores(state, owner, body)
     before = await responses.conversation(owner, body.previous_response_id)
     items = await responses.referred(owner, items_of(body.input, key))
+    refuse_repeated([*before, *items])
     messages = messages_of([*before, *items], body.instructions, state.settings.limits.messages)
+    sampling, context = sampling_of(body, state.settings), state.engine.generator.context_tokens
+    talk = fitting(conversation(messages, "input"), body, context, sampling.max_tokens or 0, retrieve=retrieve)
     ask = new_ask(
         owner,
         body.model,
-        conversation(messages, "input"),
+        talk,
         stores,
         _params(state, body, extension),
-        sampling_of(body, state.settings),
+        sampling,
         extension.session_id,
         explain=extension.explain,
         labels=body.labels,
@@ -112,23 +116,31 @@ class Answering:
             ask.owner, ask.trace_id, self._kept(), last=Done("cancelled")
         )
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-Request-Id": self._question.ask.trace_id}
+
     def streamed(self) -> sse.EventStream[Event]:
-        state, headers = self._state, {"X-Request-Id": self._question.ask.trace_id}
+        state = self._state
         return sse.EventStream(
-            self.running, self.frames, state.settings.heartbeat_seconds, headers, hold_seconds(state)
+            self.running, self.frames, state.settings.heartbeat_seconds, self.headers, hold_seconds(state)
         )
 
     async def whole(self, receive: Receive) -> Json:
-        """Raises ApiError where the answer failed. The client leaving cancels it, though nothing is sent."""
+        """Raises ApiError where the answer failed, once that is stored. The client leaving cancels it."""
+        error: ErrorEvent | None = None
         async with cancelled_on_disconnect(self.running, receive):
             while (events := await self.running.next(PATIENCE_SECONDS)) is not None:
-                for event in events:
-                    if isinstance(event, ErrorEvent):
-                        raise ApiError(failure_of_event(event))
+                error = error or next((event for event in events if isinstance(event, ErrorEvent)), None)
+        if error is not None:
+            raise ApiError(failure_of_event(error))
+        self._feed_end()
         assert self._stream.response is not None
         return shown(self._stream.response, self._question.frame.include)
 
     def frames(self, events: Sequence[Event]) -> bytes:
+        if len(self._frames) < len(events):  # cancelled before its first step
+            self._feed_end()
         return b"".join(self._frames.popleft() for _ in events)
 
     async def _kept(self) -> AsyncGenerator[Event, None]:
@@ -139,12 +151,18 @@ class Answering:
                     begun = begun or isinstance(event, Started)
                     self._feed(event)
                     if isinstance(event, Done):
-                        await self._save(begun=begun)
+                        await asyncio.shield(self._save(begun=begun))
                     yield event
         finally:
-            if self._stream.response is None:
-                self._feed(Done("cancelled"))
+            if self._feed_end():
                 await asyncio.shield(self._save(begun=begun))
+
+    def _feed_end(self) -> bool:
+        """False where it has had its end."""
+        if self._stream.response is not None:
+            return False
+        self._feed(Done("cancelled"))
+        return True
 
     def _feed(self, event: Event) -> None:
         made = self._stream.feed(event)

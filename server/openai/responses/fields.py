@@ -28,7 +28,10 @@ FIELDS: Mapping[str, Field] = {
     "user": Field(Fate.HONOURED, "kept with the turn, and shown in its trace"),
     "safety_identifier": Field(Fate.HONOURED, "kept with the turn, and shown in its trace"),
     "max_output_tokens": Field(Fate.HONOURED, "cut to `limits.max_tokens`; then the status is `incomplete`"),
-    "truncation": Field(Fate.HONOURED, "early turns are left out where they would not fit, in either mode"),
+    "truncation": Field(
+        Fate.HONOURED,
+        "`auto` leaves early turns out, the default beside documents; `disabled` refuses",
+    ),
     "max_tool_calls": Field(Fate.HONOURED, "one search is made, so every number allows it"),
     "temperature": Field(Fate.PASSED, "0 to 2"),
     "top_p": Field(Fate.PASSED, "0 to 1"),

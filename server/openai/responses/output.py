@@ -73,7 +73,7 @@ def response_object(
         "tools": [tool.shown() if tool.type == "function" else _search_tool(tool) for tool in body.tools or ()],
         "top_logprobs": body.top_logprobs or 0,
         "top_p": 1.0 if body.top_p is None else body.top_p,
-        "truncation": body.truncation or "auto",
+        "truncation": body.truncation or ("auto" if frame.queries else "disabled"),
         "usage": usage_object(told.usage.usage) if ended and told.usage else None,
         "user": body.user,
         "ragpod": metadata(told),
@@ -149,15 +149,18 @@ def search_results(evidence: Sequence[ScoredChunk]) -> list[Json]:
     ]
 
 
-def annotation(citation: Citation, evidence: Sequence[ScoredChunk]) -> Json:
-    """index: where the mark begins in the text, in characters. The rest is ours: its end, and which passage."""
+def annotation(citation: Citation, evidence: Sequence[ScoredChunk], before: int = 0) -> Json:
+    """index: where the mark begins in its message, in characters. The rest is ours: its end, and which passage.
+
+    before: characters of the answer in the messages before that one.
+    """
     return {
         "type": "file_citation",
         "file_id": citation.file_id,
         "filename": evidence[citation.marker - 1].chunk.filename,
-        "index": citation.start,
-        "start_index": citation.start,
-        "end_index": citation.end,
+        "index": citation.start - before,
+        "start_index": citation.start - before,
+        "end_index": citation.end - before,
         "chunk_id": citation.chunk_id,
     }
 

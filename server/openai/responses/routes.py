@@ -29,7 +29,8 @@ async def create(body: ResponseRequest, request: Request, owner: Owner, state: S
     answering = Answering(state, await question_of(state, owner, body))
     if body.stream:
         return answering.streamed()
-    return Response(orjson.dumps(await answering.whole(request.receive)), media_type="application/json")
+    content = orjson.dumps(await answering.whole(request.receive))
+    return Response(content, headers=answering.headers, media_type="application/json")
 
 
 @router.post("/input_tokens")

@@ -1,11 +1,11 @@
 """House events to the typed events of the Responses API, and to the response that they add up to; pure.
 
-Every item that is added is done, in its order; sequence numbers count from 0; the last event holds the whole response.
+Every item that is added is done; sequence numbers count from 0; the last event holds the whole response.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from models.base import ToolCall
@@ -21,6 +21,7 @@ from server.events import (
     TextDelta,
     ToolCallDelta,
 )
+from server.openai.responses.open_item import OpenItem, copy
 from server.openai.responses.output import (
     Frame,
     annotation,
@@ -46,7 +47,9 @@ class ResponseStream:
         self._frame = frame
         self._told = Transcript()
         self._items: list[Json] = []
-        self._open: _OpenItem | None = None
+        self._open: OpenItem | None = None
+        self._calls: dict[int, OpenItem] = {}  # open until the end: pieces of several calls may alternate
+        self._said = 0
         self._search: Json | None = None
         self._sequence = 0
         self._events: list[Json] = []
@@ -60,7 +63,8 @@ class ResponseStream:
             case ReasoningDelta():
                 self._to("reasoning").reason(event.text)
             case Citation():
-                self._to("message").cite(annotation(event, self._told.sources.evidence))
+                message = self._to("message")
+                message.cite(annotation(event, self._told.sources.evidence, message.before))
             case ToolCallDelta():
                 self._call(event.call)
             case Started():
@@ -90,36 +94,38 @@ class ResponseStream:
     def _text(self, event: TextDelta) -> None:
         refused = self._frame.refuses and self._told.sources.no_evidence
         self._to("message").say(event.text, event.logprobs, refusal=refused)
+        self._said += len(event.text)
 
-    def _to(self, kind: str) -> "_OpenItem":
+    def _to(self, kind: str) -> OpenItem:
         """The open item of that kind; another one is closed first."""
         if self._open is None or self._open.item["type"] != kind:
             self._close("completed")
             prefix = {"message": "msg", "reasoning": "rs"}[kind]
             extra: Json = {"role": "assistant", "content": []} if kind == "message" else {"summary": [], "content": []}
-            self._add({"id": self._id(prefix), "type": kind, "status": "in_progress", **extra})
-        assert self._open is not None
+            self._open = self._added({"id": self._id(prefix), "type": kind, "status": "in_progress", **extra})
         return self._open
 
     def _call(self, call: ToolCall) -> None:
-        if self._open is None or self._open.call != call.index:
+        if call.index not in self._calls:
             self._close("completed")
             item = {"id": self._id("fc"), "type": "function_call", "status": "in_progress", "call_id": call.id}
-            self._add({**item, "name": call.name, "arguments": ""}, call.index)
-        assert self._open is not None
-        self._open.argue(call.arguments)
+            self._calls[call.index] = self._added({**item, "name": call.name, "arguments": ""})
+        self._calls[call.index].call(call)
 
-    def _add(self, item: Json, call: int | None = None) -> None:
+    def _added(self, item: Json) -> OpenItem:
         self._items.append(item)
         place = len(self._items) - 1
-        self._open = _OpenItem(self, item, place, call)
-        self.emit("response.output_item.added", output_index=place, item=_copy(item))
+        self.emit("response.output_item.added", output_index=place, item=copy(item))
+        return OpenItem(self.emit, self.obfuscation, item, place, self._said)
 
     def _close(self, status: str) -> None:
         if self._open is not None:
             opened, self._open = self._open, None
-            opened.close(status)
-            self._item_done(opened.place)
+            self._closed(opened, status)
+
+    def _closed(self, opened: OpenItem, status: str) -> None:
+        opened.close(status)
+        self._item_done(opened.place)
 
     def _item_done(self, place: int) -> None:
         item = shown_item(self._items[place], self._frame.include)
@@ -146,7 +152,8 @@ class ResponseStream:
         if self._search is not None and self._search["status"] == "in_progress":
             self._search["status"] = "failed" if status == "failed" else "incomplete"
             self._item_done(self._items.index(self._search))
-        self._close("completed" if status == "completed" else "incomplete")
+        for opened in sorted(self._still_open(), key=lambda item: item.place):
+            self._closed(opened, "completed" if status == "completed" else "incomplete")
         if self._sequence == 0:  # it failed before it had begun
             self._begin("response.created")
         if status == "failed":
@@ -154,6 +161,9 @@ class ResponseStream:
         self.response = response_object(self._frame, self._items, self._told, status, int(self._clock()))
         ended = {"completed": "completed", "failed": "failed"}.get(status, "incomplete")
         self.emit(f"response.{ended}", response=shown(self.response, self._frame.include))
+
+    def _still_open(self) -> list[OpenItem]:
+        return [*self._calls.values(), *([self._open] if self._open else [])]
 
     def _fail(self, error: ErrorEvent | None) -> None:
         if error is not None:
@@ -166,75 +176,3 @@ class ResponseStream:
 
     def _id(self, prefix: str) -> str:
         return f"{prefix}_{self._frame.key}{len(self._items):02x}"
-
-
-class _OpenItem:
-    """The item that is being written; its content has one part."""
-
-    def __init__(self, stream: ResponseStream, item: Json, place: int, call: int | None) -> None:
-        self.item, self.place, self.call = item, place, call
-        self._stream = stream
-        self._text: list[str] = []
-
-    @property
-    def _where(self) -> Json:
-        return {"item_id": self.item["id"], "output_index": self.place}
-
-    def say(self, text: str, logprobs: Sequence[Mapping[str, Any]], *, refusal: bool) -> None:
-        if refusal:
-            self._part({"type": "refusal", "refusal": ""})
-            self._delta("response.refusal.delta", text)
-            return
-        part = self._part({"type": "output_text", "text": "", "annotations": [], "logprobs": []})
-        part["logprobs"].extend(logprobs)
-        self._delta("response.output_text.delta", text, logprobs=list(logprobs))
-
-    def reason(self, text: str) -> None:
-        self._part({"type": "reasoning_text", "text": ""})
-        self._delta("response.reasoning_text.delta", text)
-
-    def cite(self, cited: Json) -> None:
-        known = self.item["content"][0]["annotations"]
-        known.append(cited)
-        kind = "response.output_text.annotation.added"
-        self._stream.emit(kind, **self._where, content_index=0, annotation_index=len(known) - 1, annotation=cited)
-
-    def argue(self, arguments: str) -> None:
-        if arguments:
-            self._text.append(arguments)
-            kind, padding = "response.function_call_arguments.delta", self._stream.obfuscation(arguments)
-            self._stream.emit(kind, **self._where, delta=arguments, **padding)
-
-    def close(self, status: str) -> None:
-        self.item["status"] = status
-        text = "".join(self._text)
-        if self.item["type"] == "function_call":
-            self.item["arguments"] = text
-            named = {"name": self.item["name"], "arguments": text}
-            self._stream.emit("response.function_call_arguments.done", **self._where, **named)
-            return
-        for part in self.item["content"]:
-            field = "refusal" if part["type"] == "refusal" else "text"
-            part[field] = text
-            more = {"logprobs": part["logprobs"]} if part["type"] == "output_text" else {}
-            name = {"refusal": "refusal", "output_text": "output_text"}.get(part["type"], "reasoning_text")
-            self._stream.emit(f"response.{name}.done", **self._where, content_index=0, **{field: text}, **more)
-            self._stream.emit("response.content_part.done", **self._where, content_index=0, part=dict(part))
-
-    def _part(self, part: Json) -> Json:
-        """The item's one part, added at its first word."""
-        content: list[Json] = self.item["content"]
-        if not content:
-            content.append(part)
-            self._stream.emit("response.content_part.added", **self._where, content_index=0, part=_copy(part))
-        return content[0]
-
-    def _delta(self, kind: str, text: str, **more: Any) -> None:
-        self._text.append(text)
-        padding = self._stream.obfuscation(text)
-        self._stream.emit(kind, **self._where, content_index=0, delta=text, **more, **padding)
-
-
-def _copy(item: Mapping[str, Any]) -> Json:
-    """Its lists are still being filled."""
-    return {name: list(value) if isinstance(value, list) else value for name, value in item.items()}

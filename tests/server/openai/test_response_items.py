@@ -14,7 +14,7 @@ from models.base import Message, ToolCall
 from server.errors import ApiError
 from server.openai.fields import Fate
 from server.openai.responses.fields import FIELDS
-from server.openai.responses.items import items_of, messages_of
+from server.openai.responses.items import items_of, messages_of, refuse_repeated
 from server.openai.responses.request import ResponseRequest
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "openai.md"
@@ -77,6 +77,29 @@ def test_what_an_answer_gave_can_be_sent_back_as_it_came() -> None:
     assert [message.content for message in messages_of(items, None, 10)] == [USER["content"], "42 [1]", USER["content"]]
 
 
+@pytest.mark.parametrize("role", ["user", "assistant", "developer"])
+@pytest.mark.parametrize("kind", ["input_text", "output_text"])
+def test_the_role_says_what_kind_of_text_it_is(role: str, kind: str) -> None:
+    (item,) = items_of([{"role": role, "content": [{"type": kind, "text": "네", "annotations": None}]}], KEY)
+    assert ITEM.validate_python(item).content[0].text == "네"
+    assert item["content"][0]["type"] == ("output_text" if role == "assistant" else "input_text")
+
+
+def test_what_tells_the_engine_nothing_does_not_count_as_a_turn() -> None:
+    thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
+    items = items_of([USER, thought, thought, USER], KEY)
+    assert ITEM.validate_python(items[1]).id == f"rs_{KEY}i001"
+    assert len(messages_of(items, None, 2)) == 2
+    with pytest.raises(ApiError, match="more than 1 items"):
+        messages_of(items, None, 1)
+
+
+def test_an_item_that_comes_twice_is_refused() -> None:
+    refuse_repeated(items_of([USER, USER], KEY))
+    with pytest.raises(ApiError, match="duplicate item 'msg_1'"):
+        refuse_repeated(items_of([{**USER, "id": "msg_1"}, {**USER, "id": "msg_1"}], KEY))
+
+
 @pytest.mark.parametrize(
     ("items", "param"),
     [
@@ -85,13 +108,17 @@ def test_what_an_answer_gave_can_be_sent_back_as_it_came() -> None:
         ([{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}], "input[0].content[0]"),
         (
             [{"role": "user", "content": [{"type": "input_text", "text": "a", "prompt_cache_breakpoint": {}}]}],
-            "input[0].content[0]",
+            "input[0].content[0].prompt_cache_breakpoint",
         ),
         ([{"role": "user", "content": "a\0b"}], "input[0].content[0]"),
         ([{"role": "robot", "content": "a"}], "input[0].role"),
         ([USER, {**CALL, "name": "no spaces"}], "input[1].name"),
         ([USER, {**CALL, "async": True}], "input[1].async"),
         ([{"type": "item_reference"}], "input[0].id"),
+        ([USER, {"type": "reasoning", "id": "rs_1"}], "input[1].summary"),
+        ([{"type": "file_search_call", "id": "fs_1", "status": "completed"}], "input[0].queries"),
+        ([{"role": "user", "content": [{"type": "refusal", "refusal": "no"}]}], "input[0].content[0]"),
+        ([{"role": "user", "content": 5}], "input[0].content"),
     ],
 )
 def test_a_bad_item_is_named(items: list[dict[str, Any]], param: str) -> None:
@@ -100,7 +127,10 @@ def test_a_bad_item_is_named(items: list[dict[str, Any]], param: str) -> None:
     assert caught.value.failure.param == param
 
 
-@pytest.mark.parametrize("items", [[USER, RESULT], [USER, CALL], [USER, CALL, USER], [USER, CALL, RESULT, RESULT]])
+@pytest.mark.parametrize(
+    "items",
+    [[USER, RESULT], [USER, CALL], [USER, CALL, USER], [USER, CALL, RESULT, RESULT], [USER, CALL, CALL, RESULT]],
+)
 def test_a_call_without_its_output_and_an_output_without_its_call_are_refused(items: list[dict[str, Any]]) -> None:
     with pytest.raises(ApiError, match="call"):
         messages_of(items_of(items, KEY), None, 10)
@@ -120,6 +150,9 @@ def test_anything_is_read_or_refused_with_400(items: list[dict[str, Any]]) -> No
     try:
         read = items_of(items, KEY)
         messages_of([item for item in read if item["type"] != "item_reference"], None, 10)
+        for item in read:
+            if item["type"] != "item_reference":
+                ITEM.validate_python(item)
     except ApiError as error:
         refused = error
     else:

@@ -36,8 +36,9 @@ written = st.one_of(
     st.builds(TextDelta, texts),
     st.builds(ReasoningDelta, texts),
     st.builds(
-        ToolCallDelta,
-        st.builds(ToolCall, st.integers(0, 1), st.just("call_1"), st.just("look_up"), st.text(max_size=4)),
+        lambda index, text: ToolCallDelta(ToolCall(index, f"call_{index}", "look_up", text)),
+        st.integers(0, 2),
+        st.text(max_size=4),
     ),
     st.just(Citation(1, "chunk_1", "file_1", 0, 3)),
 )
@@ -85,7 +86,7 @@ def test_sequence_numbers_count_from_0_and_what_is_added_is_done(events: list[Ev
     for kind in ("output_item", "content_part"):
         added = [one["output_index"] for one in made if one["type"] == f"response.{kind}.added"]
         done = [one["output_index"] for one in made if one["type"] == f"response.{kind}.done"]
-        assert added == done == sorted(added)
+        assert added == sorted(done) == sorted(set(added))
     assert sum(one["type"] in ENDS for one in made) == 1
     assert made[-1]["type"] in ENDS
 
@@ -100,6 +101,12 @@ def test_joined_deltas_are_the_done_text_and_the_responses_text(events: list[Eve
     said = "".join(event.text for event in events if isinstance(event, TextDelta))
     deltas, dones = texts_of(made, "delta", "delta"), texts_of(made, "done", "text")
     assert deltas == dones == said == Response.model_validate(response).output_text
+    called: dict[str, str] = {}
+    for call in (event.call for event in events if isinstance(event, ToolCallDelta)):
+        called[call.id] = called.get(call.id, "") + call.arguments
+    calls = [item for item in response["output"] if item["type"] == "function_call"]
+    assert {item["call_id"]: item["arguments"] for item in calls} == called
+    assert len(calls) == len(called)
     for one in (one for one in made if one["type"] == "response.output_item.done"):
         assert one["item"] == response["output"][one["output_index"]]
 
@@ -166,6 +173,32 @@ def test_calls_of_several_functions_are_items_of_their_own() -> None:
     calls = [(item["call_id"], item["name"], item["arguments"], item["status"]) for item in response["output"]]
     assert calls == [("call_a", "add", '{"a":1}', "completed"), ("call_b", "sub", "{}", "completed")]
     assert response["status"] == "completed"
+
+
+def test_calls_whose_pieces_alternate_stay_apart_and_a_whole_one_is_completed_though_the_answer_was_cut() -> None:
+    events: list[Event] = [
+        STARTED,
+        Sources(()),
+        ToolCallDelta(ToolCall(0, "call_a", "", '{"a"')),
+        ToolCallDelta(ToolCall(1, "call_b", "sub", '{"b"')),
+        ToolCallDelta(ToolCall(0, "", "add", ":1}")),
+        ToolCallDelta(ToolCall(1, "", "", ":")),
+        Done("length"),
+    ]
+    _, response = fed(events, Frame(FRAME.key, 1, REQUEST))
+    calls = [(item["call_id"], item["name"], item["arguments"], item["status"]) for item in response["output"]]
+    assert calls == [("call_a", "add", '{"a":1}', "completed"), ("call_b", "sub", '{"b":', "incomplete")]
+
+
+def test_a_mark_after_more_thoughts_is_counted_in_its_own_message() -> None:
+    events: list[Event] = [STARTED, Sources(EVIDENCE), TextDelta("배송은 "), ReasoningDelta("음"), TextDelta("이틀 ")]
+    events += [TextDelta("[1]"), Citation(1, "chunk_1", "file_1", 7, 10), Done("stop")]
+    _, response = fed(events, Frame(FRAME.key, 1, REQUEST))
+    assert [item["type"] for item in response["output"]] == ["message", "reasoning", "message"]
+    (part,) = response["output"][-1]["content"]
+    (cited,) = part["annotations"]
+    assert part["text"][cited["start_index"] : cited["end_index"]] == "[1]"
+    assert cited["index"] == cited["start_index"]
 
 
 def test_what_is_said_without_evidence_is_a_refusal_where_a_format_was_asked_for() -> None:

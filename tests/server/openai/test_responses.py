@@ -1,11 +1,9 @@
 """POST /v1/responses and what is kept of it, driven by the official SDK over a real socket."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import openai
 import pytest
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseOutputMessage
@@ -13,11 +11,9 @@ from pydantic import BaseModel
 
 from models.e5 import E5Embedder
 from retrieval.tokenize import Tokenizer
-from server.openai.responses.stored import Responses
 from tests.conftest import Llama
 from tests.server.house import ENGLISH, OFF_TOPIC, QUESTION, House, house
-from tests.stub_engine import Call, Die, Finish, Hold, Reasoning, Status
-from tests.until import PATIENCE, until
+from tests.stub_engine import Call, Finish, Reasoning
 
 ANSWER = ("배송은 ", "이틀 [1]", " 걸립니다.", Finish())
 TEXT = "배송은 이틀 [1] 걸립니다."
@@ -166,49 +162,6 @@ async def test_an_answer_that_is_cut_short_is_incomplete(home: House) -> None:
     assert home.stub.requests[-1]["max_tokens"] == 16
 
 
-async def test_an_engine_that_dies_mid_stream_fails_the_response_which_keeps_its_part(home: House) -> None:
-    home.stub.script("배송은 이틀", Die())
-    events = [event async for event in await home.openai.responses.create(model="ragpod", input=QUESTION, stream=True)]
-    assert [event.type for event in events[-2:]] == ["error", "response.failed"]
-    failed = events[-1].response  # type: ignore[union-attr]
-    assert failed.error is not None
-    assert (failed.status, failed.output_text) == ("failed", "배송은 이틀")
-    assert (await home.openai.responses.retrieve(failed.id)).output_text == "배송은 이틀"
-    with pytest.raises(openai.InternalServerError):
-        await whole(home)
-
-
-async def test_an_early_failure_keeps_its_http_status(home: House) -> None:
-    home.stub.script(Status(400, "This model's maximum context length is 4096 tokens."))
-    for stream in (True, False):
-        with pytest.raises(openai.BadRequestError) as caught:
-            await home.openai.responses.create(model="ragpod", input=QUESTION, stream=stream)
-        assert caught.value.code == "context_length_exceeded"
-
-
-async def test_a_client_that_leaves_frees_the_engine_and_the_response_is_kept_as_cancelled(home: House) -> None:
-    home.stub.script("배송은 ", Hold())
-    stream = await home.openai.responses.create(model="ragpod", input=QUESTION, stream=True)
-    created = None
-    async for event in stream:
-        created = created or event
-        if event.type == "response.output_text.delta":
-            break
-    await stream.close()
-    await home.stub.idle()
-    assert created is not None
-    responses, key = Responses(home.state.database), created.response.id  # type: ignore[union-attr]
-
-    async def kept() -> bool:
-        async with home.http.get(f"{home.url}/v1/responses/{key}") as found:
-            return found.status == 200
-
-    await until(kept, PATIENCE)
-    stored = (await responses.get("default", key)).response
-    assert (stored["status"], stored["output"][-1]["status"]) == ("cancelled", "incomplete")
-    assert Response.model_validate(stored).output_text == "배송은 "
-
-
 async def test_store_false_keeps_nothing(home: House) -> None:
     response = await whole(home, store=False)
     with pytest.raises(openai.NotFoundError):
@@ -232,6 +185,35 @@ async def test_cancelling_a_synchronous_response_is_400_and_an_unknown_one_404(h
         await home.openai.responses.cancel("resp_nowhere")
     with pytest.raises(openai.BadRequestError):
         await home.openai.responses.retrieve(response.id, stream=True)
+
+
+async def test_what_the_earlier_response_has_is_not_sent_again(home: House) -> None:
+    first = await whole(home)
+    given: Any = [*first.output, {"role": "user", "content": "왜요?"}]
+    assert (await whole(home, input=given)).status == "completed"
+    with pytest.raises(openai.BadRequestError, match="duplicate item"):
+        await whole(home, input=given, previous_response_id=first.id)
+
+
+async def test_truncation_leaves_early_turns_out_or_is_refused(home: House) -> None:
+    turns = [{"role": role, "content": "word " * 900} for _ in range(4) for role in ("user", "assistant")]
+    items: Any = [*turns, {"role": "user", "content": QUESTION}]
+    for model, truncation in (("ragpod", "auto"), ("stub", "auto")):
+        response = await whole(home, model=model, input=items, truncation=truncation)
+        assert response.truncation == "auto"
+        assert len(home.stub.requests[-1]["messages"]) < len(items)
+    assert (await whole(home)).truncation == "auto"
+    assert (await whole(home, model="stub", input=items)).truncation == "disabled"
+    assert len(home.stub.requests[-1]["messages"]) == len(items)
+    with pytest.raises(openai.BadRequestError) as caught:
+        await whole(home, input=items, truncation="disabled")
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
+
+
+async def test_a_whole_response_names_its_trace_in_a_header_as_the_stream_does(home: House) -> None:
+    raw = await home.openai.responses.with_raw_response.create(model="ragpod", input=QUESTION)
+    told = raw.parse().model_extra or {}
+    assert raw.headers["x-request-id"] == told["ragpod"]["trace_id"]
 
 
 async def test_tokens_of_an_input_are_counted(home: House) -> None:
@@ -294,24 +276,6 @@ async def test_another_owners_response_is_unknown(two: House) -> None:
     with pytest.raises(openai.NotFoundError):
         [item async for item in theirs.responses.input_items.list(mine.id)]
     assert (await two.openai.responses.retrieve(mine.id)).id == mine.id
-
-
-async def test_events_have_their_names_and_a_silent_engine_is_bridged_by_comments(
-    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer
-) -> None:
-    async with house(data_dir, embedder, tokenizer, heartbeat_seconds=0.05) as home:
-        home.stub.script(Hold(), *ANSWER)
-        body = {"model": "ragpod", "input": QUESTION, "stream": True}
-        async with aiohttp.ClientSession() as client, client.post(f"{home.url}/v1/responses", json=body) as response:
-            start = b""
-            async with asyncio.timeout(PATIENCE):
-                while b": ping" not in start:
-                    start += await response.content.readany()
-                assert b"event: response.created\ndata: " in start
-                home.stub.release()
-                rest = start + await response.content.read()
-    assert b"event: response.completed\ndata: " in rest
-    assert b"[DONE]" not in rest
 
 
 @pytest.mark.engine
