@@ -12,6 +12,7 @@ from server.state import State
 
 SECONDS = 3.0
 LONGEST = 300  # characters; a longer rewriting is an answer, or a loop
+RULED = 500  # characters; the rules try again after each wrapping, so their time grows with the square of the length
 _TASK = (
     "Rewrite the user's question as one search query for a document index: the facts, names and terms that the answer"
     " would hold. Keep its language. Reply with the query alone."
@@ -50,7 +51,9 @@ _MARKS = " \t\n.,!?~:;…？！。"
 
 
 def by_rules(query: str) -> str:
-    """What is left without openings and endings; the query itself where that is nothing. Pure."""
+    """What is left without openings and endings; the query itself where that is nothing, or it is a long one. Pure."""
+    if len(query) > RULED:
+        return query
     left = query.strip(_MARKS)
     while (shorter := _ENDINGS.sub("", _OPENINGS.sub("", left, count=1), count=1).strip(_MARKS)) != left:
         left = shorter

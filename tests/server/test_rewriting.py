@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.rewriting import LONGEST, by_rules
+from server.rewriting import LONGEST, RULED, by_rules
 from tests.server.house import ENGLISH, House
 from tests.stub_engine import Finish, Hold, Status
 
@@ -79,6 +79,13 @@ async def test_where_the_engine_writes_no_query_the_one_given_is_searched_and_th
     (reason,) = found["ragpod"]["degraded"]
     assert reason.startswith("rewrite_query: skipped")
     await home.stub.idle()
+
+
+@pytest.mark.parametrize("wrapping", ["the ", "please ", "알려 주세요 "])
+def test_a_query_of_nothing_but_wrappings_holds_nobody_up(wrapping: str) -> None:
+    endless = wrapping * 100_000 + "x"
+    assert by_rules(endless) == endless
+    assert by_rules((wrapping * 200)[: RULED - 1] + "x").endswith("x")
 
 
 async def test_without_rewrite_query_nothing_is_rewritten(home: House) -> None:
