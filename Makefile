@@ -105,4 +105,4 @@ $(NODE_PACKAGES): $(CONFORMANCE)
 	mv $(abspath $@.new) $(abspath $@)
 
 $(VLLM_VENV)/qwen3-smollm2: $(VLLM) | $(DEV)
-	@TQDM_DISABLE=1 $(VLLM_VENV)/bin/python scripts/qwen3_smollm2.py $$($(BIN)/python -Pc "from models.llama_cpp import weights; print(weights())") $@
+	@TQDM_DISABLE=1 $(VLLM_VENV)/bin/python scripts/qwen3_smollm2.py $$($(BIN)/python -Pc "from models.engines.llama_cpp import weights; print(weights())") $@

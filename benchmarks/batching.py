@@ -26,9 +26,9 @@ from benchmarks.gpu.checkpoints import LARGE, SMALL, Shape
 from benchmarks.gpu.device import Device
 from benchmarks.gpu.libraries import rerankers
 from benchmarks.harness import Effort, Spread, alternated, options, report, table
-from models.bge_m3 import BgeM3Embedder
-from models.cross_encoder import CrossEncoderReranker
-from models.torch_device import import_torch
+from models.embedders.bge_m3 import BgeM3Embedder
+from models.rerankers.cross_encoder import CrossEncoderReranker
+from models.torch.torch_device import import_torch
 
 SHAPES = {"small": SMALL, "e5": Shape(hidden=384, layers=12, heads=12, tokens=512, spread=0.1), "large": LARGE}
 REQUESTS = (1, 4, 16)  # pairs

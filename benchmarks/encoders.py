@@ -25,8 +25,8 @@ from benchmarks.gpu.device import Device
 from benchmarks.gpu.libraries import Embed, embedders
 from benchmarks.harness import Effort, Spread, alternated, options, report, table
 from models.base import FloatArray
-from models.late_interaction import encode, maxsim
-from models.late_interaction_torch import maxsim_on
+from models.rerankers.late_interaction import encode, maxsim
+from models.rerankers.late_interaction_torch import maxsim_on
 
 QUERY, PASSAGE = (8, 24), (40, 320)  # tokens, from and to
 QUERY_TOKENS, CHUNKS, CHUNK_TOKENS = 32, 100, 180

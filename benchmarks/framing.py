@@ -1,4 +1,4 @@
-"""What the framing of server-sent events costs a chunk: server/sse.py beside sse-starlette, in the same process.
+"""What the framing of server-sent events costs a chunk: server/http/sse.py beside sse-starlette, in the same process.
 
     pip install sse-starlette; python -m benchmarks.framing [--streams 1,64,256] [--chunks 200] [--rate 50] [--rounds 3]
 
@@ -27,7 +27,7 @@ from benchmarks.relay import middle_of
 from benchmarks.relay_load import Row, Target, measure
 from benchmarks.relay_processes import process
 
-WAYS = ("bare", "server/sse.py", "sse-starlette")
+WAYS = ("bare", "server/http/sse.py", "sse-starlette")
 HEARTBEAT = 15.0
 
 
@@ -49,13 +49,13 @@ def framed(items: Sequence[bytes]) -> bytes:
 def application(rate: float) -> Starlette:
     from sse_starlette import EventSourceResponse, ServerSentEvent
 
-    from server.cancellation import Running
-    from server.sse import EventStream
+    from server.answering.running import Running
+    from server.http.sse import EventStream
 
     async def completions(request: Request) -> Response:
         body: dict[str, Any] = await request.json()
         items = words(body["max_tokens"], rate)
-        if body["model"] == "server/sse.py":
+        if body["model"] == "server/http/sse.py":
             return EventStream(Running(items), framed, HEARTBEAT)
         if body["model"] == "sse-starlette":
             events = (ServerSentEvent(data=item.decode(), sep="\n") async for item in items)

@@ -23,10 +23,10 @@ import numpy as np
 
 from benchmarks.harness import Effort, Spread, alternated, options, report
 from models.base import FloatArray
-from models.torch_device import choose_device
-from retrieval.dense import DenseConfig, DenseIndex
-from retrieval.device_copy import on_torch
-from retrieval.sparse import SparseIndex, encode_weights
+from models.torch.torch_device import choose_device
+from retrieval.indexes.dense.device_copy import on_torch
+from retrieval.indexes.dense.index import DenseConfig, DenseIndex
+from retrieval.indexes.sparse.index import SparseIndex, encode_weights
 from retrieval.types import Hit
 
 BATCH = 50_000

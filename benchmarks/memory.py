@@ -20,14 +20,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.e5 import E5Embedder
-from retrieval.corpus import Corpus
-from retrieval.ingest import Ingestor
-from retrieval.search import Retriever
-from retrieval.store import Store
-from retrieval.tokenize import Tokenizer
+from models.embedders.e5 import E5Embedder
+from retrieval.indexes.manager import Corpus
+from retrieval.ingest.worker import Ingestor
+from retrieval.passages.tokenize import Tokenizer
+from retrieval.ranking.search import Retriever
+from retrieval.store.store import Store
 from retrieval.types import SearchParams
-from server.allocator import limit_arenas
+from server.app.allocator import limit_arenas
 
 OWNER = "bench"
 FILES = 50

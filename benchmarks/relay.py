@@ -41,8 +41,8 @@ class Result(Row):
 
 
 def run_server() -> None:
-    from server.run import serve
-    from server.settings import Settings
+    from server.app.run import serve
+    from server.settings.settings import Settings
 
     serve(Settings.load(log_level="warning"), lambda url: print(url, flush=True))
 

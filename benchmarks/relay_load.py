@@ -12,7 +12,7 @@ import aiohttp
 
 from benchmarks.harness import quantile
 from benchmarks.paced_engine import text_of
-from models.sse import SseParser
+from models.wire.sse import SseParser
 
 QUESTION = "How long does delivery take?"
 SHORT = 10  # chunks of a short stream

@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from retrieval.evaluation import load_set
+from retrieval.evaluation.evaluation import load_set
 
 WARM_UP = 20
 PARTS = """

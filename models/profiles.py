@@ -9,12 +9,14 @@ from importlib.util import find_spec
 from typing import Literal
 
 from models.base import Embedder, FloatArray, Reranker
-from models.cards import cards
-from models.engines import ConnectedEngine, Engine, ProcessEngine
+from models.engines.cards import cards
+from models.engines.connected import ConnectedEngine
+from models.engines.engine import Engine
+from models.engines.llama_cpp import MODEL, llama_cpp, weights
+from models.engines.process import ProcessEngine
+from models.engines.vllm import VllmOptions, describe, vllm
 from models.errors import Unavailable
-from models.late_interaction import maxsim
-from models.llama_cpp import MODEL, llama_cpp, weights
-from models.vllm import VllmOptions, describe, vllm
+from models.rerankers.late_interaction import maxsim
 
 ProfileName = Literal["embedded", "cuda"]
 MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]
@@ -67,10 +69,10 @@ class Profile:
     def load_embedder(self, threads: int | None = None) -> Embedder:
         """Raises Unavailable where its weights or its packages are not there."""
         if self.name == "cuda":
-            from models.bge_m3 import BgeM3Embedder
+            from models.embedders.bge_m3 import BgeM3Embedder
 
             return BgeM3Embedder.load(self.models.embedder, device=self.models.device, dtype=self.models.dtype)
-        from models.e5 import E5Embedder
+        from models.embedders.e5 import E5Embedder
 
         return E5Embedder.load(threads)
 
@@ -78,12 +80,12 @@ class Profile:
         """A cross-encoder; None leaves stage 2 to the learned order. Raises Unavailable."""
         given = self.models
         if given.reranker_url:
-            from models.remote_reranker import RemoteReranker
+            from models.rerankers.remote_reranker import RemoteReranker
 
             return RemoteReranker(given.reranker_url, given.reranker_api_key)
         if self.name == "embedded" or not given.reranker:
             return None
-        from models.cross_encoder import CrossEncoderReranker
+        from models.rerankers.cross_encoder import CrossEncoderReranker
 
         return CrossEncoderReranker.load(given.reranker, device=given.device, dtype=given.dtype)
 
@@ -91,7 +93,7 @@ class Profile:
         """MaxSim where the token codes are best unpacked: on the GPU where there is one."""
         if self.name == "embedded" or self.models.device == "cpu":
             return maxsim
-        from models.late_interaction_torch import maxsim_on
+        from models.rerankers.late_interaction_torch import maxsim_on
 
         return maxsim_on(self.models.device)
 

@@ -25,8 +25,8 @@ from hub_cache import Cached, cache_folder
 from hub_files import GB, HEADERS, DownloadError, File, Hub, Revision
 
 if TYPE_CHECKING:  # the image's packages, wanted only where no model is named
-    from models.cards import Card
-    from server.sections import EngineSettings
+    from models.engines.cards import Card
+    from server.settings.sections import EngineSettings
 
 PINNED = {
     "BAAI/bge-m3": "5617a9f61b028005a4858fdac845db406aefb181",
@@ -132,8 +132,8 @@ def wanted() -> list[str]:
 
     Raises SettingsError, and Unavailable where no model fits the card.
     """
-    from models.cards import cards
-    from server.settings import Settings
+    from models.engines.cards import cards
+    from server.settings.settings import Settings
 
     settings, found = Settings.load(), cards()
     models, engine = settings.models, settings.engine
@@ -148,7 +148,7 @@ def wanted() -> list[str]:
 
 
 def _fitting(found: Sequence["Card"], engine: "EngineSettings") -> str:
-    from models.vllm_plan import plan
+    from models.engines.vllm_plan import plan
 
     limits = (engine.context_tokens, engine.tensor_parallel, engine.reserved_gib)
     return plan(found, context_tokens=limits[0], tensor_parallel=limits[1], reserved=limits[2]).model

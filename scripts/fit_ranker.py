@@ -1,7 +1,7 @@
 """Fits an embedder's ranker file on BEIR folders, and reports it on sets that the fit has not seen.
 
     python scripts/fit_ranker.py ../shared/data --report docs/quality.md
-    python scripts/fit_ranker.py ../shared/data --profile cuda       on a pod: retrieval/ranker_bge_m3.json
+    python scripts/fit_ranker.py ../shared/data --profile cuda       on a pod: retrieval/ranking/ranker_bge_m3.json
 
 Every row of the report is from a ranker fitted without that set's family (parallel sets in two languages leave
 together); the file that is written is fitted on all of them. Where the embedder gives lexical weights, the report comes
@@ -21,9 +21,9 @@ from ranking_data import Example, examples, open_bench
 from ranking_fit import fit, lexical, without_sparse
 
 from models.profiles import resolve
-from retrieval.evaluation import load_set
-from retrieval.metrics import ndcg, randomisation_p
-from retrieval.ranker import Ranker
+from retrieval.evaluation.evaluation import load_set
+from retrieval.evaluation.metrics import ndcg, randomisation_p
+from retrieval.ranking.ranker import Ranker
 
 HEADER = """# Retrieval quality
 

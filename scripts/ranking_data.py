@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from models.base import Embedder, FloatArray
-from models.late_interaction import maxsim
+from models.rerankers.late_interaction import maxsim
 from retrieval.clock import Clock
-from retrieval.corpus import Corpus
-from retrieval.evaluation import BeirSet
-from retrieval.features import relative, signs
-from retrieval.ingest import Ingestor
-from retrieval.ranker import Ranker
-from retrieval.ranking import Found
-from retrieval.search import Retriever
-from retrieval.stages import Plan
-from retrieval.store import Store
-from retrieval.tokenize import Tokenizer
+from retrieval.evaluation.evaluation import BeirSet
+from retrieval.indexes.manager import Corpus
+from retrieval.ingest.worker import Ingestor
+from retrieval.passages.tokenize import Tokenizer
+from retrieval.ranking.features import relative, signs
+from retrieval.ranking.find import Found
+from retrieval.ranking.ranker import Ranker
+from retrieval.ranking.search import Retriever
+from retrieval.ranking.stages import Plan
+from retrieval.store.store import Store
 
 OWNER = "eval"
 STRANGER = "stranger"  # query id of a question that belongs to another set

@@ -10,7 +10,7 @@ from ranking_data import Example
 from scipy.optimize import minimize
 
 from models.base import FloatArray
-from retrieval.metrics import ndcg
+from retrieval.evaluation.metrics import ndcg
 
 RELATIVE = {
     "rerank1": ("bm25", "dense", "late"),
@@ -153,7 +153,7 @@ def fit_calibration(data: Sequence[Example], fitted: Fitted, stage: str) -> None
 
 
 def compares(sign: str) -> bool:
-    """Whether it compares candidates with each other, and so says nothing of a few (retrieval.ranker.settled)."""
+    """Whether it compares candidates with each other, and so says nothing of a few (see settled)."""
     return sign == "agreement" or sign.endswith("_lead")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from models.sse import SseParser
+from models.wire.sse import SseParser
 
 # Text that arrives within this many seconds came in one piece; a fast engine needs 5 ms and more for a token.
 ONE_PIECE = 0.004

@@ -1,4 +1,5 @@
-"""Makes models/e5_token_mean.npy: the mean of multilingual-e5-small's unit token vectors over Korean and English text.
+"""Makes models/embedders/e5_token_mean.npy: the mean of multilingual-e5-small's unit token vectors over Korean and
+English text.
 
 The text is what is on every machine: the running Python's reference topics and the demo's Korean help centre, weighted
 equally.
@@ -12,7 +13,7 @@ from pydoc_data.topics import topics
 
 import numpy as np
 
-from models.e5 import E5Embedder
+from models.embedders.e5 import E5Embedder
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSAGE_CHARACTERS = 600
@@ -26,7 +27,7 @@ def english() -> list[str]:
 
 
 def korean() -> list[str]:
-    lines = (ROOT / "server" / "demo_faq_ko.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "server" / "cli" / "demo_faq_ko.jsonl").read_text(encoding="utf-8").splitlines()
     return [" ".join(str(value) for value in json.loads(line).values()) for line in lines]
 
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from models.quantized import QuantizedWeights
+from models.embedders.quantized import QuantizedWeights
 
 VOCABULARY = 250_002
 # XLM-R numbers positions from 2 (pad_token_id + 1): two rows of its table are never used.

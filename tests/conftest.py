@@ -19,7 +19,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from models.llama_cpp import llama_cpp
+from models.engines.llama_cpp import llama_cpp
 from tests import checkpoints
 
 # On a busy machine any example may take long; what kind of examples there are (CI: the same in every run) stays.

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from server.cli import app
-from server.settings import setting_names
+from server.settings.settings import setting_names
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()

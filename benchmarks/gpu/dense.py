@@ -2,9 +2,9 @@
 
     python -m benchmarks.gpu.dense [--vectors 1000000] [--dim 1024] [--k 100] [--small]
 
-The server's own index (retrieval/dense.py), its device copy on and off, searched by 1, 8 and 32 threads at once, as a
-server's requests do; beside it, what both libraries give for the same queries as one batch: FAISS on every core, and
-one torch product with a top-k, which is the floor. `agree` is the share of the CPU's results that a variant gives.
+The server's own index (retrieval/indexes/dense), its device copy on and off, searched by 1, 8 and 32 threads at
+once, as by requests; beside it, what both libraries give for the same queries as one batch: FAISS on every core,
+and one torch product with a top-k, which is the floor. `agree` is the share of the CPU's results that a variant gives.
 Random unit vectors; variants take turns. Last line: JSON.
 """
 
@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks.gpu.device import Device
 from benchmarks.harness import Effort, Spread, alternated, note, options, report, table
 from models.base import FloatArray
-from retrieval.dense import DenseConfig, DenseIndex
-from retrieval.device_copy import on_torch
+from retrieval.indexes.dense.device_copy import on_torch
+from retrieval.indexes.dense.index import DenseConfig, DenseIndex
 
 PART = 50_000
 BATCHES = (1, 8, 32)

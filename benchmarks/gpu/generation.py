@@ -2,10 +2,10 @@
 
     python -m benchmarks.gpu.generation [--vllm PROGRAM] [--variant FP8|bf16] [--users 1,8,32] [--small]
 
-The flags are the server's own for this card (models/vllm_plan.py, models/vllm.py), so the run also shows that the
-memory split holds: before vLLM starts, this process loads BGE-M3, the reranker (random weights) and a matrix of a
-million vectors on the same card, and embeds passages during one of the measurements. Weights are random, prompts are
-random words, answers have a fixed length. --vllm (or RAGPOD_VLLM): `vllm`, or a Python that has it. Last line: JSON.
+The flags are the server's own for this card (models/engines/vllm*.py), so the run also shows that the memory split
+holds: before vLLM starts, this process loads BGE-M3, the reranker (random weights) and a matrix of a million vectors on
+the same card, and embeds passages during one of the measurements. Weights are random, prompts are random words, answers
+have a fixed length. --vllm (or RAGPOD_VLLM): `vllm`, or a Python that has it. Last line: JSON.
 """
 
 import argparse
@@ -71,9 +71,9 @@ def program(given: str | None) -> list[str] | None:
 
 def arguments(given: argparse.Namespace, model: Path) -> list[str]:
     """The server's own for this card; on a CPU its own for an unknown model, and what starts soonest."""
-    from models import vllm
-    from models.cards import cards
-    from models.vllm_plan import Plan, plan
+    from models.engines import vllm
+    from models.engines.cards import cards
+    from models.engines.vllm_plan import Plan, plan
 
     if given.small:
         soon = vllm.VllmOptions(arguments=("--max-num-seqs", "8", "--enforce-eager"))

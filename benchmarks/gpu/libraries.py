@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.gpu.device import Device
 from models.base import FloatArray
-from models.bge_m3 import BgeM3Embedder
-from models.cross_encoder import CrossEncoderReranker
+from models.embedders.bge_m3 import BgeM3Embedder
+from models.rerankers.cross_encoder import CrossEncoderReranker
 
 Run = Callable[[], FloatArray]
 Embed = Callable[[Sequence[str]], FloatArray]  # texts -> (n, dim) dense vectors

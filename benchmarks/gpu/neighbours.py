@@ -30,8 +30,8 @@ class Neighbours:
             return
         import torch
 
-        from models.bge_m3 import BgeM3Embedder
-        from models.cross_encoder import CrossEncoderReranker
+        from models.embedders.bge_m3 import BgeM3Embedder
+        from models.rerankers.cross_encoder import CrossEncoderReranker
 
         checkpoint = checkpoints.embedder(folder, checkpoints.LARGE, seed)
         embedder = BgeM3Embedder.load(str(checkpoint), device=device.name)

@@ -20,11 +20,11 @@ from benchmarks.gpu import checkpoints
 from benchmarks.gpu.device import Device
 from benchmarks.harness import Effort, Spread, alternated, note, options, report
 from models.base import FloatArray
-from models.bge_m3 import BgeM3Embedder
-from models.cross_encoder import CrossEncoderReranker
-from models.late_interaction import encode, maxsim
-from models.late_interaction_torch import maxsim_on
-from retrieval.stages import STAGE_1_KEEPS
+from models.embedders.bge_m3 import BgeM3Embedder
+from models.rerankers.cross_encoder import CrossEncoderReranker
+from models.rerankers.late_interaction import encode, maxsim
+from models.rerankers.late_interaction_torch import maxsim_on
+from retrieval.ranking.stages import STAGE_1_KEEPS
 
 QUESTION = 16  # tokens
 MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]

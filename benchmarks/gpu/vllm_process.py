@@ -31,7 +31,7 @@ def serving(command: Sequence[str]) -> Iterator[Engine]:
     """command: without an address. Raises RuntimeError with the end of its log where it does not start."""
     path = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "models.vllm_child", *command],
+        [sys.executable, "-P", "-m", "models.engines.vllm_child", *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

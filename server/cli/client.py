@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from models.sse import SseParser
+from models.wire.sse import SseParser
 from server.cli.terminal import CommandError
 
 Json = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.cli.connection import load_settings
 from server.cli.terminal import say, say_json
-from server.settings import config_file
+from server.settings.settings import config_file
 
 
 def run(data: Path | None, *, as_json: bool) -> None:

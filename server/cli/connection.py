@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
-from retrieval.store_lock import holder_of
-from retrieval.store_types import StoreError
+from retrieval.store.lock import holder_of
+from retrieval.store.types import StoreError
 from server.cli.client import Client
 from server.cli.terminal import CommandError
-from server.settings import Settings, SettingsError
+from server.settings.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from server.state import State
+    from server.app.build import State
 
 START_SECONDS = 15
 
@@ -70,7 +70,7 @@ async def _running_server(data_dir: Path) -> str | None:
 @asynccontextmanager
 async def own_server(settings: Settings) -> AsyncIterator[str]:
     """A server in this process, on loopback, for as long as the command runs; yields its URL. Raises CommandError."""
-    from server.run import serving
+    from server.app.run import serving
 
     async with opened_state(settings) as state, serving(state) as url:
         yield url
@@ -79,7 +79,7 @@ async def own_server(settings: Settings) -> AsyncIterator[str]:
 @asynccontextmanager
 async def opened_state(settings: Settings) -> AsyncIterator["State"]:
     """Raises CommandError: the folder is in use or newer, or weights are missing."""
-    from server.state import open_state
+    from server.app.build import open_state
 
     async with AsyncExitStack() as stack:
         try:

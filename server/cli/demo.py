@@ -33,7 +33,7 @@ async def run(data: Path, port: int, *, once: bool | None) -> None:
 async def put_documents(client: Client, data: Path) -> None:
     """The topics of this Python's own reference, and the Korean help centre that comes with ragpod."""
     failed = await put(client, "python", list(topic_files(data / "documents")), only_failures=True)
-    with as_file(files("server") / "demo_faq_ko.jsonl") as faq:
+    with as_file(files("server.cli") / "demo_faq_ko.jsonl") as faq:
         failed |= await put(client, "help-ko", [Source(faq, "help-centre.jsonl")], only_failures=True)
     if failed:
         raise CommandError("some documents could not be indexed; see above")

@@ -7,12 +7,12 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from models.cards import cards
+from models.engines.cards import cards
 from models.profiles import Piece, diagnose, runnable
-from retrieval.store_lock import holder_of
+from retrieval.store.lock import holder_of
+from server.app.profile import options
 from server.cli.connection import load_settings
 from server.cli.terminal import say, say_json
-from server.profile import options
 
 GIB = 1 << 30
 

@@ -4,11 +4,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from retrieval.evaluation import BeirSet, StageResult, evaluate, load_set
-from server.auth import DEFAULT_OWNER
+from retrieval.evaluation.evaluation import BeirSet, StageResult, evaluate, load_set
+from server.access.auth import DEFAULT_OWNER
+from server.app.build import State
 from server.cli.connection import load_settings, opened_state
 from server.cli.terminal import CommandError, Progress, note, say, say_json
-from server.state import State
 
 COLUMNS = ("recall@100", "ndcg@10", "mrr@10", "p50_ms")
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from models.errors import ModelError
-from retrieval.store_types import StoreError
+from retrieval.store.types import StoreError
+from server.app.run import serve
 from server.cli.connection import load_settings
 from server.cli.terminal import CommandError, say
-from server.run import serve
 
 
 def run(*, engine_url: str | None, **overrides: Any) -> None:

@@ -5,11 +5,11 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from retrieval.consistency import Difference
-from retrieval.corpus import Corpus
-from retrieval.store import Store
-from retrieval.store_types import StoreError
-from server.auth import DEFAULT_OWNER
+from retrieval.indexes.consistency import Difference
+from retrieval.indexes.manager import Corpus
+from retrieval.store.store import Store
+from retrieval.store.types import StoreError
+from server.access.auth import DEFAULT_OWNER
 from server.cli.connection import load_settings
 from server.cli.terminal import CommandError, say, say_json
 

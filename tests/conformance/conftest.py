@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from tests.cli.process import server
 from tests.conformance.suite import ROOT, Documents, Served, rows
 from tests.conformance.table import page, table
+from tests.server.cli.process import server
 from tests.server.house import KOREAN
 from tests.stub_engine import StubEngine
 

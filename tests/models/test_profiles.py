@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from models.engines import ConnectedEngine, ProcessEngine
+from models.engines.connected import ConnectedEngine
+from models.engines.process import ProcessEngine
+from models.engines.vllm import VllmOptions
 from models.errors import Unavailable
-from models.late_interaction import maxsim
 from models.profiles import EngineOptions, ModelOptions, Profile, diagnose, resolve, runnable
-from models.remote_reranker import RemoteReranker
-from models.vllm import VllmOptions
+from models.rerankers.late_interaction import maxsim
+from models.rerankers.remote_reranker import RemoteReranker
 
 SMI = """#!/bin/sh
 echo "0, GPU-1, NVIDIA H200, 143771, 9.0"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.base import Embedding, IntArray
-from models.e5 import E5Embedder
+from models.embedders.e5 import E5Embedder
 from tests.retrieval.publishing import token_weights
 
 

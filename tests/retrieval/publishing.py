@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.base import FloatArray
-from retrieval.identity import identify
-from retrieval.sparse import encode_weights
-from retrieval.store import Store, StoreFile
-from retrieval.store_types import NewChunk
+from retrieval.indexes.sparse.index import encode_weights
+from retrieval.passages.identity import identify
+from retrieval.store.store import Store, StoreFile
+from retrieval.store.types import NewChunk
 from retrieval.types import Attributes, ParsedDocument, Span
 
 DIM = 16

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import environment
 from tests.scripts.fake_hub import COMMIT, FakeHub, serving
+from tests.server.cli.process import environment
 from tests.until import until
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "download_models.py"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import setting_names
-from tests.cli.process import environment
+from server.settings.settings import setting_names
+from tests.server.cli.process import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements-cuda.lock").read_text()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.cli.process import environment
+from tests.server.cli.process import environment
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "pod_create.py"
 KEY = "rpa_secret_of_the_account"

@@ -15,11 +15,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from retrieval.store_lock import holder_of
-from tests.cli.process import environment
+from retrieval.store.lock import holder_of
 from tests.ports import reserved_port
 from tests.processes import alive
 from tests.scripts.fake_hub import FakeHub, serving
+from tests.server.cli.process import environment
 from tests.stub_engine import Finish, Hold, StubEngine
 from tests.until import until
 

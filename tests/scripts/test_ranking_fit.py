@@ -12,7 +12,7 @@ from fit_ranker import report  # type: ignore[import-not-found]
 from ranking_data import Example  # type: ignore[import-not-found]
 from ranking_fit import LEG_SIGNS, LEGS, RELATIVE, Fitted, fit, lexical, without_sparse  # type: ignore[import-not-found]
 
-from retrieval.fusion import standardised
+from retrieval.ranking.fusion import standardised
 
 COUNT = 20
 NAMES = {name for names in RELATIVE.values() for name in names}

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.cli.process import environment, server
+from tests.server.cli.process import environment, server
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "smoke_test.py"
 KEY = "a-key-of-the-pod"

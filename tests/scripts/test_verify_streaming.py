@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.process import server
 from tests.scripts.faulty_engine import faulty_engine
 from tests.scripts.verifying import verified
+from tests.server.cli.process import server
 
 CHECKS = 14
 

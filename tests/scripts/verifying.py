@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cli.process import PATIENCE_SECONDS, environment
+from tests.server.cli.process import PATIENCE_SECONDS, environment
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "verify_streaming.py"
 

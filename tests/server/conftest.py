@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from models.e5 import E5Embedder
-from models.engines import ProcessEngine
-from models.vllm import VllmOptions, vllm
-from retrieval.tokenize import Tokenizer
+from models.embedders.e5 import E5Embedder
+from models.engines.process import ProcessEngine
+from models.engines.vllm import VllmOptions, vllm
+from retrieval.passages.tokenize import Tokenizer
 from tests.server.house import ENGLISH, KOREAN, House, house
 
 VLLM_START_SECONDS = 600.0

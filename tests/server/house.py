@@ -11,13 +11,13 @@ import orjson
 from openai import AsyncOpenAI
 
 from models.base import Embedder
-from models.engines import ProcessEngine
-from models.sse import SseParser
-from retrieval.tokenize import Tokenizer
-from server.auth import Keys
-from server.run import serving
-from server.settings import Settings
-from server.state import State, open_state
+from models.engines.process import ProcessEngine
+from models.wire.sse import SseParser
+from retrieval.passages.tokenize import Tokenizer
+from server.access.auth import Keys
+from server.app.build import State, open_state
+from server.app.run import serving
+from server.settings.settings import Settings
 from tests.conftest import Llama
 from tests.stub_engine import StubEngine
 from tests.until import PATIENCE

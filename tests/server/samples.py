@@ -2,7 +2,17 @@
 
 from models.base import Usage
 from retrieval.types import Chunk, ScoredChunk
-from server.events import Citation, Done, Event, ReasoningDelta, Sources, Stage, Started, TextDelta, UsageReport
+from server.answering.events import (
+    Citation,
+    Done,
+    Event,
+    ReasoningDelta,
+    Sources,
+    Stage,
+    Started,
+    TextDelta,
+    UsageReport,
+)
 
 
 def scored(number: int, text: str, filename: str = "faq.md") -> ScoredChunk:

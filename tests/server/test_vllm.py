@@ -18,13 +18,14 @@ import pytest
 import pytest_asyncio
 
 from models.base import Message, Prompt, Sampling
-from models.e5 import E5Embedder
-from models.engines import ConnectedEngine, ProcessEngine
+from models.embedders.e5 import E5Embedder
+from models.engines.connected import ConnectedEngine
+from models.engines.process import ProcessEngine
+from models.engines.vllm import VllmOptions, vllm
 from models.errors import Overloaded
-from models.openai_client import OpenAIClient
-from models.vllm import VllmOptions, vllm
-from retrieval.tokenize import Tokenizer
-from tests.models.test_vllm_plan import A100, H100, H200, L40S, RTX4090
+from models.wire.openai_client import OpenAIClient
+from retrieval.passages.tokenize import Tokenizer
+from tests.models.engines.test_vllm_plan import A100, H100, H200, L40S, RTX4090
 from tests.processes import alive
 from tests.server.house import House, house
 from tests.until import PATIENCE, SOON, until

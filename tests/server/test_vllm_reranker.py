@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from models.errors import BadRequest, Unavailable
-from models.remote_reranker import RemoteReranker
+from models.rerankers.remote_reranker import RemoteReranker
 from tests.ports import reserved_port
 from tests.server.conftest import VLLM_START_SECONDS
 from tests.until import PATIENCE, until

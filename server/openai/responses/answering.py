@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from starlette.types import Receive
 
 from retrieval.types import SearchParams
-from server import sse
-from server.answer import admitted
-from server.asking import hold_seconds, model_store_ids, new_ask, search_params, store_ids
-from server.cancellation import Running, cancelled_on_disconnect
-from server.collect import PATIENCE_SECONDS
-from server.errors import ApiError, failure_of_event
-from server.events import Done, ErrorEvent, Event, Started
-from server.openai.requests import Extension
+from server.answering.answer import admitted
+from server.answering.ask import hold_seconds, model_store_ids, new_ask, search_params, store_ids
+from server.answering.events import Done, ErrorEvent, Event, Started
+from server.answering.question import conversation, search_question
+from server.answering.running import Running, cancelled_on_disconnect
+from server.answering.work import Ask
+from server.app.build import State
+from server.http import sse
+from server.http.collect import PATIENCE_SECONDS
+from server.http.errors import ApiError, failure_of_event
+from server.openai.chat.requests import Extension
+from server.openai.chat.tools import Json
 from server.openai.responses.items import items_of, messages_of, refuse_repeated
 from server.openai.responses.output import Frame, shown
 from server.openai.responses.request import ResponseRequest, check, sampling_of
-from server.openai.responses.stored import Responses, Stored
 from server.openai.responses.stream import ResponseStream
 from server.openai.responses.truncation import fitting
-from server.openai.tools import Json
-from server.question import conversation, search_question
-from server.state import State
-from server.work import Ask
+from server.records.responses import Responses, Stored
 
 
 @dataclass(frozen=True, slots=True)

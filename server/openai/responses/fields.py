@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from server.errors import bad_request
-from server.openai.fields import Fate, Field, unknown
+from server.http.errors import bad_request
+from server.openai.chat.fields import Fate, Field, unknown
 
 
 def _refused(why: str, *harmless: Any) -> Field:

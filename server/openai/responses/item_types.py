@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from server.openai.tools import NAME, Json, Strict
+from server.openai.chat.tools import NAME, Json, Strict
 
 Identifier = Annotated[str, Field(min_length=1, max_length=256)]
 CallId = Annotated[str, Field(min_length=1, max_length=256)]

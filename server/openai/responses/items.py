@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from models.base import Message, Role, ToolCall
-from server.errors import ApiError, bad_request
+from server.http.errors import ApiError, bad_request
+from server.openai.chat.tools import Json
 from server.openai.responses.item_types import ITEMS, PARTS, MessageItem, OutputItem, Refusal
-from server.openai.tools import Json
 
 ROLES: dict[str, Role] = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 # Items of an earlier answer that tell the engine nothing: what was found is searched for again, thoughts are over.

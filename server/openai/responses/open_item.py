@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import orjson
 
 from models.base import ToolCall
-from server.openai.tools import Json
+from server.openai.chat.tools import Json
 
 Padding = Callable[[str], Json]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from models.base import Usage
 from retrieval.types import ScoredChunk
-from server.errors import failure_of_event
-from server.events import Citation, Done, ErrorEvent
-from server.openai.render import metadata
+from server.answering.events import Citation, Done, ErrorEvent
+from server.answering.transcript import Transcript
+from server.http.errors import failure_of_event
+from server.openai.chat.render import metadata
+from server.openai.chat.tools import Json
 from server.openai.responses.request import LOGPROBS, RESULTS, ResponseRequest
-from server.openai.tools import Json
-from server.transcript import Transcript
 
 _CODES = {429: "rate_limit_exceeded", 503: "rate_limit_exceeded", 400: "invalid_prompt"}
 

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Sampling
-from models.thinking import thinking_budget
-from server.asking import MODEL
-from server.errors import bad_request
-from server.openai.requests import Extension, MetadataKey, MetadataValue
+from models.wire.thinking import thinking_budget
+from server.answering.ask import MODEL
+from server.http.errors import bad_request
+from server.openai.chat.requests import Extension, MetadataKey, MetadataValue
+from server.openai.chat.tools import TOOLS, Json, Strict
 from server.openai.responses.fields import refuse
 from server.openai.responses.tools import (
     FileSearch,
@@ -21,8 +22,7 @@ from server.openai.responses.tools import (
     ToolChoice,
     search_of,
 )
-from server.openai.tools import TOOLS, Json, Strict
-from server.settings import Settings
+from server.settings.settings import Settings
 
 RESULTS = "file_search_call.results"
 LOGPROBS = "message.output_text.logprobs"

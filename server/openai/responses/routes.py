@@ -6,15 +6,15 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from models.base import Message
-from server.auth import Owner
-from server.errors import bad_request, not_found
-from server.json_body import JsonRoute
+from server.access.auth import Owner
+from server.app.build import StateNow
+from server.http.errors import bad_request, not_found
+from server.http.json_body import JsonRoute
+from server.openai.chat.tools import Json
 from server.openai.responses.answering import Answering, question_of
 from server.openai.responses.output import shown, shown_item
 from server.openai.responses.request import CountRequest, ResponseRequest
-from server.openai.responses.stored import Responses
-from server.openai.tools import Json
-from server.state import StateNow
+from server.records.responses import Responses
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"], route_class=JsonRoute)
 Include = Annotated[

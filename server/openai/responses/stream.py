@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.base import ToolCall
-from server.events import (
+from server.answering.events import (
     Citation,
     Done,
     ErrorEvent,
@@ -21,6 +21,8 @@ from server.events import (
     TextDelta,
     ToolCallDelta,
 )
+from server.answering.transcript import Transcript
+from server.openai.chat.tools import Json
 from server.openai.responses.open_item import OpenItem, copy
 from server.openai.responses.output import (
     Frame,
@@ -32,8 +34,6 @@ from server.openai.responses.output import (
     shown_item,
     status_of,
 )
-from server.openai.tools import Json
-from server.transcript import Transcript
 
 OBFUSCATED_TO = 32  # characters; a delta with its padding is a multiple
 

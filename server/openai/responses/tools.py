@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag, model_validator
 
-from server.openai.tools import NAME, Json, Strict
+from server.openai.chat.tools import NAME, Json, Strict
 
 STORES = 16
 

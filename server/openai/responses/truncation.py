@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from models.base import Message
-from models.token_counting import estimate_tokens
-from server.answer import HISTORY_SHARE
-from server.errors import bad_request
+from models.wire.token_counting import estimate_tokens
+from server.answering.answer import HISTORY_SHARE
+from server.answering.question import Conversation, recent
+from server.http.errors import bad_request
 from server.openai.responses.request import ResponseRequest
-from server.question import Conversation, recent
 
 
 def fitting(

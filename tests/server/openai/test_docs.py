@@ -8,10 +8,10 @@ from pathlib import Path
 import openai
 import pytest
 
-from models.e5 import E5Embedder
-from retrieval.tokenize import Tokenizer
-from server.app import create_app
-from server.settings import Settings
+from models.embedders.e5 import E5Embedder
+from retrieval.passages.tokenize import Tokenizer
+from server.app.app import create_app
+from server.settings.settings import Settings
 from tests.conftest import Llama
 from tests.server.house import ENGLISH, house
 

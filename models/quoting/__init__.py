@@ -1,0 +1,1 @@
+"""Answers in the evidence's own sentences, and the sentences themselves."""

@@ -1,0 +1,1 @@
+"""Measures every stage of the ranking on BEIR folders."""

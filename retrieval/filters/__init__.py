@@ -1,0 +1,1 @@
+"""Attribute filters: a syntax tree, and what it compiles to."""

@@ -1,0 +1,1 @@
+"""The learned lexical leg: token weights in an inverted index."""

@@ -1,0 +1,1 @@
+"""Files on their way to being found, and what tends them afterwards."""

@@ -1,0 +1,84 @@
+"""What happens without being asked: what has expired goes, and what was deleted goes from the disk too.
+
+Deleting takes rows, passages, vectors and postings out of every search at once. Their bytes may stay for a while: in
+the database's free space and write-ahead log, in BM25's segments that tantivy has not merged, in the saved vectors.
+`run` leaves none of them in any file of the data directory.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from retrieval.indexes.manager import Corpus
+from retrieval.store.store import Store
+
+log = logging.getLogger("ragpod.upkeep")
+
+_SECONDS = 60.0
+_SHARE = 20  # scrubbing may take this part of the time: a large database is rewritten more rarely
+
+
+class Upkeep:
+    """seconds: between two rounds at most."""
+
+    def __init__(self, store: Store, corpus: Corpus, seconds: float = _SECONDS) -> None:
+        self._store = store
+        self._corpus = corpus
+        self._seconds = seconds
+        self._scrub_from = 0.0  # monotonic
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._rounds(), name="upkeep")
+
+    async def aclose(self) -> None:
+        """A round that has begun is finished."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def run(self) -> None:
+        """One whole round. Blocking."""
+        self._store.expire()
+        if self._store.leftovers_due():
+            self._scrub()
+
+    def _scrub(self) -> None:
+        since = time.monotonic()
+        self._corpus.scrub()
+        if not self._store.scrub():
+            log.info("a long read holds the write-ahead log: deleted bytes are removed in the next round")
+        self._scrub_from = time.monotonic() + _SHARE * (time.monotonic() - since)
+
+    def _round(self) -> None:
+        self._store.expire()
+        if time.monotonic() >= self._scrub_from and self._store.leftovers_due():
+            self._scrub()
+
+    async def _rounds(self) -> None:
+        while True:
+            pause = self._seconds
+            try:
+                pause = await asyncio.to_thread(self._pause)
+                await asyncio.sleep(pause)
+                await _finished(asyncio.to_thread(self._round))
+            except Exception:  # whatever it is, the next round tries again
+                log.exception("the upkeep failed")
+                await asyncio.sleep(pause)
+
+    def _pause(self) -> float:
+        """To the next expiry, at least a second."""
+        due = self._store.next_expiry()
+        return self._seconds if due is None else min(self._seconds, max(1.0, due - self._store.clock()))
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for a thread also where the waiting is cancelled."""
+    running = asyncio.create_task(work)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise

@@ -1,0 +1,1 @@
+"""Documents to passages and their terms: chunks, windows, lexical terms, identities."""

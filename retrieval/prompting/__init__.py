@@ -1,0 +1,1 @@
+"""Numbered evidence into a prompt, and citation marks out of an answer."""

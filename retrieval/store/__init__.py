@@ -1,0 +1,1 @@
+"""The source of truth, in SQLite: vector stores, files, passages, vectors, the change log."""

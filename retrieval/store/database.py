@@ -1,0 +1,136 @@
+"""The SQLite connection: one writer, a pool of readers, durable commits."""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from retrieval.store.lock import DataDirLock
+from retrieval.store.migrations import migrate
+from retrieval.store.rows import has_expired
+from retrieval.store.types import Expired, NotFound
+
+FILENAME = "ragpod.db"
+_USE_SECONDS = 60
+
+
+class Database:
+    """Owns the data directory (one process at a time) and its database. Thread-safe.
+
+    data_dir: made where it is missing. clock: Unix seconds. Raises DataDirLocked, NewerDatabase.
+    """
+
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir = data_dir
+        self.clock = clock
+        self._lock_file = DataDirLock(data_dir)
+        self._write_lock = threading.RLock()
+        self._idle_readers: list[sqlite3.Connection] = []
+        self._closed = False
+        with ExitStack() as on_failure:
+            on_failure.callback(self._lock_file.close)
+            self._writer = on_failure.enter_context(closing(self._connect()))
+            migrate(self._writer)
+            on_failure.pop_all()
+
+    @property
+    def now(self) -> int:
+        return int(self.clock())
+
+    def announce(self, url: str) -> None:
+        """Tells other processes where this one listens (see store_lock.holder_of)."""
+        self._lock_file.announce(url)
+
+    def close(self) -> None:
+        with self._write_lock:
+            self._closed = True
+            while self._idle_readers:
+                self._idle_readers.pop().close()
+            self._writer.close()
+            self._lock_file.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.data_dir / FILENAME, timeout=30, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = FAST")  # does not rewrite whole free pages: 30 kB a passage
+        return connection
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes meanwhile; calls that write may be made inside."""
+        with self._write_lock:
+            yield
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, on disk when the block has been left without an error.
+
+        Not durable: a killed process still loses nothing, a power cut may lose what no durable transaction followed.
+        """
+        with self._write_lock:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def use(self, store: sqlite3.Row) -> None:
+        """A row of vector_stores was searched: its time to expiry begins anew. Written once a minute at most."""
+        if self.now - store["last_active_at"] >= _USE_SECONDS:
+            with self.write(durable=False) as db:
+                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One snapshot, never waiting for the writer."""
+        try:
+            connection = self._idle_readers.pop()
+        except IndexError:
+            connection = self._connect()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("COMMIT")
+            self._idle_readers.append(connection)
+            if self._closed:
+                self._idle_readers.pop().close()
+
+
+def store_number(connection: sqlite3.Connection, owner: str, store_id: str) -> int:
+    """The row of a vector store. Raises NotFound."""
+    row = connection.execute("SELECT n FROM vector_stores WHERE id = ? AND owner = ?", (store_id, owner)).fetchone()
+    if row is None:
+        raise NotFound(f"no vector store {store_id!r}")
+    number: int = row["n"]
+    return number
+
+
+def live_store(connection: sqlite3.Connection, owner: str, store_id: str, now: int) -> sqlite3.Row:
+    """Of a vector store that is to be used. Raises NotFound, Expired."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM vector_stores WHERE id = ? AND owner = ?", (store_id, owner)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"no vector store {store_id!r}")
+    if has_expired(row, now):
+        raise Expired(f"vector store {store_id!r} has expired")
+    return row
+
+
+def to_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Non-ASCII characters stay as they are: SQLite's JSON paths compare the text of keys."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,103 @@
+"""Rows of the database as values."""
+
+import json
+import sqlite3
+
+from retrieval.store.types import DAY, File, FileCounts, FileError, Passage, StoreFile, Superseded, VectorStore
+from retrieval.types import Chunk, Chunking
+
+
+def vector_store_of(row: sqlite3.Row, now: int) -> VectorStore:
+    return VectorStore(
+        id=row["id"],
+        owner=row["owner"],
+        name=row["name"],
+        metadata=json.loads(row["metadata"]),
+        created_at=row["created_at"],
+        last_active_at=row["last_active_at"],
+        usage_bytes=row["usage_bytes"],
+        counts=FileCounts(row["in_progress"], row["completed"], row["failed"], row["cancelled"]),
+        embedder=row["embedder"],
+        dim=row["dim"],
+        description=row["description"],
+        expires_days=row["expires_days"],
+        expired=has_expired(row, now),
+    )
+
+
+def has_expired(store: sqlite3.Row, now: int) -> bool:
+    """Of a row of vector_stores."""
+    days: int | None = store["expires_days"]
+    return bool(store["expired"]) or (days is not None and store["last_active_at"] + days * DAY <= now)
+
+
+def file_of(row: sqlite3.Row) -> File:
+    return File(
+        id=row["id"],
+        owner=row["owner"],
+        filename=row["filename"],
+        media_type=row["media_type"],
+        purpose=row["purpose"],
+        bytes=row["bytes"],
+        sha256=row["sha256"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def store_file_of(row: sqlite3.Row) -> StoreFile:
+    return StoreFile(
+        version=row["version"],
+        store_id=row["store_id"],
+        file_id=row["file_id"],
+        filename=row["filename"],
+        status=row["status"],
+        stage=row["stage"],
+        attributes=json.loads(row["attributes"]),
+        created_at=row["created_at"],
+        usage_bytes=row["usage_bytes"],
+        documents=row["documents"],
+        chunks=row["chunks"],
+        embedded=row["embedded"],
+        visible=bool(row["visible"]),
+        error=FileError(row["error_code"], row["error_message"] or "") if row["error_code"] else None,
+        chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
+    )
+
+
+def chunk_of(row: sqlite3.Row) -> Chunk:
+    return Chunk(
+        key=row["key"],
+        id=row["id"],
+        document_id=row["document_id"],
+        file_id=row["file_id"],
+        store_id=row["store_id"],
+        position=row["position"],
+        text=row["text"],
+        start=row["first_char"],
+        end=row["last_char"],
+        title=row["title"],
+        filename=row["filename"],
+        url=row["url"],
+        headings=tuple(json.loads(row["headings"])),
+        page=row["page"],
+        token_count=row["token_count"],
+        external_id=row["external_id"],
+        attributes=json.loads(row["attributes"]),
+    )
+
+
+def passage_of(row: sqlite3.Row) -> Passage:
+    return Passage(
+        chunk=chunk_of(row), terms=tuple(row["terms"].split(" ")) if row["terms"] else (), token_code=row["code"] or b""
+    )
+
+
+def live_version(db: sqlite3.Connection, version: int) -> sqlite3.Row:
+    """Raises Superseded."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM store_files WHERE version = ? AND status = 'in_progress'", (version,)
+    ).fetchone()
+    if row is None:
+        raise Superseded(f"file version {version} is no longer in progress")
+    return row

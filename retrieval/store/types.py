@@ -1,0 +1,238 @@
+"""Values and errors of the store.
+
+StoreError
+├── NotFound            no such id for this owner (another owner's id is answered the same way)
+│   ├── Expired         the vector store's time is over: it has been emptied, or is about to be
+│   └── UnknownCursor   a page was asked for after or before an id that is not in the list
+├── EmbedderMismatch    the vector store holds another model's vectors; they are never mixed
+├── Superseded          the file version was cancelled, deleted or replaced while it was worked on
+├── NewerDatabase       the database was written by a newer ragpod
+└── DataDirLocked       another process holds the data directory
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from retrieval.types import Attributes, Chunk, Chunking, ParsedDocument, Span
+
+FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
+FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
+
+T = TypeVar("T")
+DAY = 86_400
+
+
+class StoreError(Exception):
+    pass
+
+
+class NotFound(StoreError):
+    pass
+
+
+class Expired(NotFound):
+    pass
+
+
+class UnknownCursor(NotFound):
+    """param: `after` or `before`."""
+
+    def __init__(self, param: str, cursor: str) -> None:
+        super().__init__(f"{param} is {cursor!r}, which is not in this list")
+        self.param = param
+
+
+class EmbedderMismatch(StoreError):
+    pass
+
+
+class Superseded(StoreError):
+    pass
+
+
+class NewerDatabase(StoreError):
+    pass
+
+
+class DataDirLocked(StoreError):
+    """pid and url are the holder's, as far as it has told them."""
+
+    def __init__(self, message: str, pid: int | None = None, url: str | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.url = url
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStore:
+    """Times are Unix seconds. embedder, dim: of the vectors that it holds; None before the first one.
+
+    expires_days: after last_active_at; None keeps it for ever. expired: that time has come.
+    """
+
+    id: str
+    owner: str
+    name: str
+    metadata: Mapping[str, str]
+    created_at: int
+    last_active_at: int
+    usage_bytes: int = 0
+    counts: FileCounts = field(default_factory=FileCounts)
+    embedder: str | None = None
+    dim: int | None = None
+    description: str = ""
+    expires_days: int | None = None
+    expired: bool = False
+
+    @property
+    def expires_at(self) -> int | None:
+        return None if self.expires_days is None else self.last_active_at + self.expires_days * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    id: str
+    owner: str
+    filename: str
+    media_type: str
+    purpose: str
+    bytes: int
+    sha256: str
+    created_at: int
+    expires_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """code: OpenAI's `server_error`, `unsupported_file`, `invalid_file`, or a more exact one."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFile:
+    """A file attached to a vector store. `embedded` of `chunks` passages have their vectors (0 of 0 before chunking).
+
+    version: its integer in the store, never reused. visible: searches see it.
+    """
+
+    version: int
+    store_id: str
+    file_id: str
+    filename: str
+    status: FileStatus
+    stage: FileStage
+    attributes: Attributes
+    created_at: int
+    usage_bytes: int = 0
+    documents: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    visible: bool = False
+    error: FileError | None = None
+    chunking: Chunking = field(default_factory=Chunking)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first."""
+
+    file_id: str
+    attributes: Attributes | None = None
+    chunking: Chunking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files attached together. counts: of all of them; one that has left the vector store counts as it ended.
+
+    cancelled: it was cancelled while something was in progress.
+    """
+
+    id: str
+    store_id: str
+    created_at: int
+    counts: FileCounts
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    items: Sequence[T]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk with what ranking needs. token_code: models.rerankers.late_interaction.encode of its token vectors."""
+
+    chunk: Chunk
+    terms: tuple[str, ...]
+    token_code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an ingest worker needs to know about a file version."""
+
+    version: int
+    owner: str
+    store_id: str
+    file_id: str
+    filename: str
+    media_type: str
+    stage: FileStage
+    visible: bool
+    chunking: Chunking = field(default_factory=Chunking)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedDocument:
+    """id: hash of store, filename and the document's key in the file. sha256: over everything that is stored of it."""
+
+    id: str
+    sha256: str
+    ordinal: int
+    parsed: ParsedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """text: the passage. terms: lexical terms of its indexed text, none of them empty or with a space in it."""
+
+    span: Span
+    text: str
+    terms: Sequence[str]
+
+
+class VectorSpace(NamedTuple):
+    """Of a vector store: the embedder's name and dimensions, and whether every vector has lexical weights beside it."""
+
+    embedder: str
+    dim: int
+    lexical: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.embedder} ({self.dim} dimensions{', lexical weights' if self.lexical else ''})"
+
+
+class Change(NamedTuple):
+    """One entry of the change log: a chunk became visible, or left."""
+
+    seq: int
+    key: int
+    added: bool

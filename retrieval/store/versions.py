@@ -1,0 +1,178 @@
+"""A file version on its way into a vector store: pending documents, then vectors, then visible in one transaction.
+
+Chunks get their integer keys when they are pending; nothing that searches sees them before `publish` writes the change
+log. Every step is a transaction that first checks that the version is still wanted, and raises Superseded if not.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from retrieval.store.database import Database, to_json
+from retrieval.store.rows import live_version
+from retrieval.store.types import EmbedderMismatch, FileStage, IdentifiedDocument, NewChunk, VectorSpace, Work
+from retrieval.store.vectors import reuse_vectors
+from retrieval.types import Chunking, indexed_text
+
+
+class Versions(Database):
+    """For the ingestor: versions are integers of StoreFile.version, already known to belong to the owner.
+
+    Pending work is not flushed to disk at each step: `publish` does that for all that went before it.
+    """
+
+    def unfinished(self) -> list[int]:
+        """Versions in progress, oldest first."""
+        with self.read() as db:
+            rows = db.execute("SELECT version FROM store_files WHERE status = 'in_progress' ORDER BY version")
+            return [row["version"] for row in rows]
+
+    def is_unfinished(self, version: int) -> bool:
+        with self.read() as db:
+            sql = "SELECT 1 FROM store_files WHERE version = ? AND status = 'in_progress'"
+            return db.execute(sql, (version,)).fetchone() is not None
+
+    def work(self, version: int) -> Work:
+        """Raises Superseded."""
+        with self.read() as db:
+            row = live_version(db, version)
+            file = db.execute("SELECT * FROM files WHERE n = ?", (row["file"],)).fetchone()
+            store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (row["store"],)).fetchone()
+            return Work(
+                version=version,
+                owner=store["owner"],
+                store_id=store["id"],
+                file_id=file["id"],
+                filename=file["filename"],
+                media_type=file["media_type"],
+                stage=row["stage"],
+                visible=bool(row["visible"]),
+                chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
+            )
+
+    def claim_embedder(self, version: int, name: str, dim: int, lexical: bool = False) -> None:
+        """Binds an empty vector store to a model. Raises EmbedderMismatch, Superseded."""
+        with self.write(durable=False) as db:
+            number = live_version(db, version)["store"]
+            store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (number,)).fetchone()
+            held = VectorSpace(store["embedder"], store["dim"], bool(store["lexical"]))
+            given = VectorSpace(name, dim, lexical)
+            if held == given:
+                return
+            if held.embedder is not None and _has_vectors(db, store["n"]):
+                raise EmbedderMismatch(
+                    f"vector store {store['id']!r} holds vectors of {held}, this server embeds with {given}:"
+                    " use a new vector store, or that model"
+                )
+            sql = "UPDATE vector_stores SET embedder = ?, dim = ?, lexical = ? WHERE n = ?"
+            db.execute(sql, (*given, store["n"]))
+
+    def set_stage(self, version: int, stage: FileStage) -> None:
+        """Raises Superseded."""
+        with self.write(durable=False) as db:
+            live_version(db, version)
+            db.execute("UPDATE store_files SET stage = ? WHERE version = ?", (stage, version))
+
+    def keep_documents(self, version: int, documents: Sequence[IdentifiedDocument]) -> set[str]:
+        """Ids of those that need no work: unchanged in the visible version, or pending already. Raises Superseded."""
+        with self.write(durable=False) as db:
+            row = live_version(db, version)
+            db.executemany(
+                "INSERT OR IGNORE INTO kept_documents (version, document, ordinal) VALUES (?, ?, ?)",
+                _unchanged(db, row, documents),
+            )
+            kept = "SELECT d.id FROM kept_documents k JOIN documents d ON d.n = k.document WHERE k.version = :version"
+            own = "SELECT id FROM documents WHERE version = :version"
+            return {found["id"] for found in db.execute(f"{kept} UNION {own}", {"version": version})}
+
+    def add_documents(self, version: int, documents: Iterable[tuple[IdentifiedDocument, Sequence[NewChunk]]]) -> None:
+        """Pending documents with their chunks, in one transaction. Raises Superseded."""
+        with self.write(durable=False) as db:
+            attributes = live_version(db, version)["attributes"]
+            for document, chunks in documents:
+                number = _insert_document(db, version, attributes, document)
+                db.executemany(
+                    _INSERT_CHUNK, [_chunk_row(number, document, i, chunk) for i, chunk in enumerate(chunks)]
+                )
+
+    def finish_chunking(self, version: int, documents: int) -> None:
+        """documents: how many the file has; kept and pending ones must come to that before it is published."""
+        with self.write(durable=False) as db:
+            row = live_version(db, version)
+            reuse_vectors(db, version, row["store"])
+            db.execute(_COUNT_CHUNKS, {"version": version, "documents": documents})
+
+
+_OF_VERSION = (
+    "(SELECT n FROM documents WHERE version = :version"
+    " UNION SELECT document FROM kept_documents WHERE version = :version) d JOIN chunks c ON c.document = d.n WHERE 1"
+)
+_COUNT_CHUNKS = (
+    "UPDATE store_files SET stage = 'chunked', documents = :documents,"  # noqa: S608
+    f" chunks = (SELECT count(*) FROM {_OF_VERSION}),"
+    f" embedded = (SELECT count(*) FROM {_OF_VERSION} AND c.key IN (SELECT chunk FROM vectors))"
+    " WHERE version = :version"
+)
+_INSERT_CHUNK = (
+    "INSERT INTO chunks (document, position, id, text, first_char, last_char, headings, page, token_count, terms,"
+    " indexed_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def chunk_id(document_id: str, document_sha256: str, position: int) -> str:
+    """The same after a re-ingest of the same bytes; two equal pages of one document differ by position."""
+    return "chunk_" + hashlib.sha256(f"{document_id}\n{document_sha256}\n{position}".encode()).hexdigest()[:24]
+
+
+def _has_vectors(db: sqlite3.Connection, store: int) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM store_files a JOIN documents d ON d.version = a.version JOIN chunks c ON c.document = d.n"
+        " JOIN vectors v ON v.chunk = c.key WHERE a.store = ? LIMIT 1",
+        (store,),
+    ).fetchone()
+    return row is not None
+
+
+def _unchanged(
+    db: sqlite3.Connection, row: sqlite3.Row, documents: Sequence[IdentifiedDocument]
+) -> list[tuple[int, int, int]]:
+    """(version, document, ordinal) of what the visible version of that filename already holds."""
+    wanted = {document.id: document for document in documents}
+    visible = db.execute(
+        "SELECT d.n, d.id, d.sha256 FROM store_files a JOIN documents d ON d.version = a.version"
+        " WHERE a.store = ? AND a.filename = ? AND a.visible = 1 AND a.version <> ?"
+        " AND a.chunk_size = ? AND a.chunk_overlap = ?",
+        (row["store"], row["filename"], row["version"], row["chunk_size"], row["chunk_overlap"]),
+    )
+    return [
+        (row["version"], old["n"], wanted[old["id"]].ordinal)
+        for old in visible
+        if old["id"] in wanted and wanted[old["id"]].sha256 == old["sha256"]
+    ]
+
+
+def _insert_document(db: sqlite3.Connection, version: int, attributes: str, document: IdentifiedDocument) -> int:
+    parsed, own = document.parsed, to_json(document.parsed.attributes)
+    cursor = db.execute(
+        "INSERT INTO documents (version, id, ordinal, sha256, external_id, title, url, text, own_attributes,"
+        " attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, json_patch(?, ?))",
+        (
+            *(version, document.id, document.ordinal, document.sha256),
+            *(parsed.external_id, parsed.title, parsed.url, parsed.text, own, attributes, own),
+        ),
+    )
+    number = cursor.lastrowid
+    assert number is not None
+    return number
+
+
+def _chunk_row(
+    number: int, document: IdentifiedDocument, position: int, chunk: NewChunk
+) -> tuple[str | int | bytes | None, ...]:
+    span = chunk.span
+    indexed = indexed_text(document.parsed.title, span.headings, chunk.text)
+    return (
+        *(number, position, chunk_id(document.id, document.sha256, position), chunk.text, span.start, span.end),
+        *(to_json(span.headings), span.page, span.token_count, " ".join(chunk.terms)),
+        hashlib.sha256(indexed.encode()).digest(),
+    )

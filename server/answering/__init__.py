@@ -1,0 +1,1 @@
+"""One answer, from a validated question to its last event. Knows no HTTP."""

@@ -1,0 +1,144 @@
+"""One question and what has come of it so far; at the end, a stored turn."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from models.base import FinishReason, Sampling, Usage
+from retrieval.types import Candidate, Retrieval, ScoredChunk, SearchParams
+from server.answering.question import Conversation
+from server.answering.transcript import Transcript
+from server.records.turns import Status, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One validated question; its three ids are the server's own, except a session the caller continues.
+
+    labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
+    retrieve: False asks the engine alone, without documents and without a word of ours in the prompt.
+    """
+
+    owner: str
+    model: str
+    talk: Conversation
+    store_ids: tuple[str, ...]
+    params: SearchParams
+    sampling: Sampling
+    trace_id: str
+    session_id: str
+    message_id: str
+    explain: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    store: bool = True
+    retrieve: bool = True
+
+    @property
+    def needs_engine(self) -> bool:
+        """No quoting takes its place."""
+        return self.sampling.needs_engine or not self.retrieve
+
+
+@dataclass(slots=True)
+class Work:
+    """begun: performance counter. created: Unix seconds. timings_ms: of everything that ended so far."""
+
+    ask: Ask
+    begun: float = field(default_factory=time.perf_counter)
+    created: float = field(default_factory=time.time)
+    search_question: str = ""
+    retrieval: Retrieval | None = None
+    generator: str = ""
+    usage: Usage = field(default_factory=Usage)
+    finishes: dict[int, FinishReason] = field(default_factory=dict)
+    degraded: list[str] = field(default_factory=list)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    transcript: Transcript = field(default_factory=Transcript)
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Of the first choice."""
+        return self.finishes.get(0, "stop")
+
+    @property
+    def other_reasons(self) -> tuple[FinishReason, ...]:
+        """Of the choices after it."""
+        return tuple(self.finishes.get(i, "stop") for i in range(1, self.ask.sampling.n))
+
+    def mark(self, name: str, since: float) -> None:
+        self.timings_ms[name] = round((time.perf_counter() - since) * 1000, 2)
+
+    def turn(self, status: Status) -> Turn:
+        ask, told, found = self.ask, self.transcript, self.retrieval
+        return Turn(
+            trace_id=ask.trace_id,
+            session_id=ask.session_id,
+            message_id=ask.message_id,
+            owner=ask.owner,
+            created=self.created,
+            model=ask.model,
+            generator=self.generator,
+            store_ids=ask.store_ids,
+            status=status,
+            question=ask.talk.question,
+            search_question=self.search_question,
+            answer=told.text,
+            reasoning=told.reasoning,
+            finish_reason=self.finish_reason if status is Status.COMPLETE else None,
+            no_evidence=told.sources.no_evidence,
+            degraded=tuple(self.degraded),
+            skipped=told.sources.skipped,
+            sources=[source(scored) for scored in told.sources.evidence],
+            candidates=[candidate(c) for c in found.candidates] if found else [],
+            citations=[asdict(citation) for citation in told.citations],
+            tool_calls=[asdict(call) for call in told.tool_calls],
+            others=[self._other(i) for i in range(1, ask.sampling.n)],
+            labels=dict(ask.labels),
+            usage=asdict(self.usage),
+            timings_ms=dict(self.timings_ms),
+            counts=dict(found.counts) if found else {},
+            error=asdict(told.error) if told.error else None,
+        )
+
+    def _other(self, index: int) -> dict[str, Any]:
+        choice = self.transcript.choice(index)
+        return {
+            "answer": choice.text,
+            "reasoning": choice.reasoning,
+            "citations": [asdict(citation) for citation in choice.citations],
+            "tool_calls": [asdict(call) for call in choice.tool_calls],
+            "finish_reason": self.finishes.get(index),
+        }
+
+
+def source(scored: ScoredChunk) -> dict[str, Any]:
+    """A piece of evidence as callers see it, whatever the route."""
+    chunk = scored.chunk
+    return {
+        "content": chunk.text,
+        "title": chunk.title,
+        "url": chunk.url or None,
+        "filepath": chunk.filename,
+        "chunk_id": chunk.id,
+        "file_id": chunk.file_id,
+        "score": scored.score,
+        "scores": dict(scored.scores),
+        "headings": list(chunk.headings),
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "attributes": dict(chunk.attributes),
+    }
+
+
+def candidate(found: Candidate) -> dict[str, Any]:
+    chunk = found.scored.chunk
+    return {
+        "chunk_id": chunk.id,
+        "file_id": chunk.file_id,
+        "title": chunk.title,
+        "score": found.scored.score,
+        "scores": dict(found.scored.scores),
+        "dropped": found.dropped,
+    }

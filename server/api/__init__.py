@@ -1,0 +1,1 @@
+"""The plain HTTP API that other backends call."""

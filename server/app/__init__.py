@@ -1,0 +1,1 @@
+"""Puts everything together, and runs it. The only folder that knows all the others."""

@@ -1,0 +1,1 @@
+"""What every route shares: bodies, streams and failures on the wire."""

@@ -1,0 +1,152 @@
+"""The engine under its own model id: no retrieval, every parameter, its bytes as they come.
+
+The same admission, cancellation and limits as an answer from documents; no URL of a caller reaches the engine.
+"""
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+
+from models.wire.engine_errors import status_of
+from models.wire.sse import SseParser
+from models.wire.whole_answer import Reply
+from server.answering.ask import new_id
+from server.answering.deadline import within
+from server.answering.events import ErrorEvent
+from server.answering.running import cancelled_on_disconnect
+from server.app.build import State
+from server.http import sse
+from server.http.collect import PATIENCE_SECONDS
+from server.http.errors import RETRY_SECONDS, ApiError, Failure, bad_request, failure_of, failure_of_event
+from server.openai.chat.fields import refuse
+from server.openai.chat.messages import text_of
+from server.openai.chat.render import DONE
+from server.openai.chat.requests import ChatRequest
+
+# nginx's 499, client closed request: no SDK tries it again.
+STOPPED = Failure(499, "stopped before the engine had answered", "request_cancelled", "cancelled").event()
+TEMPLATE_KEYS = frozenset({"enable_thinking"})
+# Where the engine would fetch something, or run a caller's template.
+_REACHES_OUT = re.compile(
+    r"(^|_)(url|uri|base|endpoint|host|proxy)s?$|^chat_template$|^(media_io|mm_processor)_kwargs$|^kv_transfer_params$",
+    re.IGNORECASE,
+)
+
+
+async def relay(state: State, owner: str, body: ChatRequest, request: Request) -> Response:
+    """Raises ApiError where the engine is not asked, and where it refused or failed before its first byte."""
+    trace_id = new_id("trace")
+    payload = orjson.dumps(_payload(state, body, await request.json()))
+    running = state.running.start(owner, trace_id, _bytes(state, payload), last=STOPPED)
+    headers = {"X-Request-Id": trace_id}
+    if body.stream:
+        return sse.EventStream(running, Relayed(), state.settings.heartbeat_seconds, headers)
+    content = b""
+    async with cancelled_on_disconnect(running, request.receive):
+        while (items := await running.next(PATIENCE_SECONDS)) is not None:
+            for item in items:
+                if isinstance(item, ErrorEvent):
+                    raise ApiError(failure_of_event(item))
+                content += item
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def _payload(state: State, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
+    """The caller's own body, checked and with max_tokens cut to the limit."""
+    limits = state.settings.limits
+    refuse(raw)
+    for name in raw:
+        if _REACHES_OUT.search(name) or name == "ragpod":
+            raise bad_request(f"{name!r} is not accepted with the engine's own model id", name)
+    unknown = set(raw.get("chat_template_kwargs") or {}) - TEMPLATE_KEYS
+    if unknown:
+        raise bad_request(f"not accepted: {sorted(unknown)}", "chat_template_kwargs")
+    if isinstance(raw.get("priority"), int) and raw["priority"] < 0:
+        raise bad_request("priority is 0 or more: no caller goes before the others", "priority")
+    if len(body.messages) > limits.messages:
+        raise bad_request(f"more than {limits.messages} messages", "messages")
+    for index, message in enumerate(body.messages):
+        text_of(message.content, f"messages[{index}].content", ("text", "refusal"))
+    cut = {name: min(raw[name], limits.max_tokens) for name in ("max_tokens", "max_completion_tokens") if raw.get(name)}
+    return raw | cut
+
+
+async def _bytes(state: State, payload: bytes) -> AsyncIterator[bytes | ErrorEvent]:
+    try:
+        async with (
+            state.admission.admit(),
+            within(state.settings.limits.total_seconds, "the answer"),
+            state.engine.generator.proxy("/chat/completions", payload) as reply,
+        ):
+            if reply.status != 200:
+                yield (await _refusal(reply)).event()
+                return
+            streams = reply.headers.get("Content-Type", "").startswith("text/event-stream")
+            async for chunk in _after_a_refusal(reply.chunks) if streams else reply.chunks:
+                yield chunk
+    except Exception as error:
+        yield failure_of(error).event()
+
+
+async def _after_a_refusal(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | ErrorEvent]:
+    """The chunks, or what they refuse: vLLM under load begins a stream with HTTP 200 and then says 503 in it."""
+    start, begun, parser = b"", False, SseParser()
+    async for chunk in chunks:
+        if begun:
+            yield chunk
+            continue
+        start += chunk
+        if events := parser.feed(chunk):
+            if (error := _error(events[0])) is not None:
+                yield _failure(status_of(error), error, {}).event()
+                return
+            begun = True
+            yield start
+    if not begun and start:
+        yield start
+
+
+async def _refusal(reply: Reply) -> Failure:
+    """The engine's own error, its status kept."""
+    content = b"".join([chunk async for chunk in reply.chunks])
+    error = _error(content) or {"message": content.decode(errors="replace")[:500]}
+    return _failure(reply.status, error, reply.headers)
+
+
+def _error(content: bytes) -> dict[str, Any] | None:
+    """OpenAI's error object, where the content is one."""
+    try:
+        error = orjson.loads(content)["error"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def _failure(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) -> Failure:
+    code = error.get("code")
+    return Failure(
+        status,
+        str(error.get("message") or "the engine refused the request"),
+        str(error.get("type") or "engine_error"),
+        None if code is None else str(code),
+        error.get("param"),
+        int(headers.get("Retry-After") or RETRY_SECONDS) if status in (429, 503) else None,
+    )
+
+
+class Relayed:
+    """The engine's events, whole ones only: a heartbeat must never stand inside one."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def __call__(self, items: Sequence[bytes | ErrorEvent]) -> bytes:
+        received = self._rest + b"".join(item for item in items if isinstance(item, bytes))
+        end = max(received.rfind(b"\n\n") + 2, received.rfind(b"\r\n\r\n") + 4)
+        end = 0 if end < 4 and b"\n\n" not in received else end
+        self._rest = received[end:]
+        failures = [sse.data(failure_of_event(item).body()) for item in items if isinstance(item, ErrorEvent)]
+        return received[:end] + b"".join(failures) + (DONE if failures else b"")

@@ -1,0 +1,1 @@
+"""Files, vector stores, search, embeddings, rerank and models, in OpenAI's form."""

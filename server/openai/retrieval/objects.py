@@ -1,0 +1,174 @@
+"""Store values as OpenAI's vector store objects, and the bodies that make them."""
+
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import MaxLen
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from retrieval.store.types import Attachment, Batch, FileCounts, StoreFile, VectorStore
+from retrieval.types import AUTO, Chunking
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Text = Annotated[str, StringConstraints(max_length=512)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Metadata = Annotated[dict[Key, Text], MaxLen(16)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what is larger becomes a float
+FileAttributes = Annotated[dict[Key, Text | bool | Whole | Number], MaxLen(16)]
+FILES = 500
+BATCH_FILES = 2000
+_ERROR_CODES = ("server_error", "unsupported_file", "invalid_file")
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Expiry(Body):
+    anchor: Literal["last_active_at"]
+    days: int = Field(ge=1, le=365)
+
+
+class Sizes(Body):
+    max_chunk_size_tokens: int = Field(ge=100, le=4096)
+    chunk_overlap_tokens: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def at_most_half(self) -> Self:
+        if 2 * self.chunk_overlap_tokens > self.max_chunk_size_tokens:
+            raise ValueError("chunk_overlap_tokens must not exceed half of max_chunk_size_tokens")
+        return self
+
+
+class Strategy(Body):
+    """Tokens are the embedder's own."""
+
+    type: Literal["auto", "static"]
+    static: Sizes | None = None
+
+    @model_validator(mode="after")
+    def sizes_of_static_alone(self) -> Self:
+        if (self.type == "static") != (self.static is not None):
+            raise ValueError("type static needs the field static, type auto has none")
+        return self
+
+    @property
+    def chunking(self) -> Chunking:
+        given = self.static
+        return AUTO if given is None else Chunking(given.max_chunk_size_tokens, given.chunk_overlap_tokens)
+
+
+class NewStore(Body):
+    """chunking_strategy: of file_ids."""
+
+    name: str | None = Field(default=None, max_length=256)
+    description: str | None = Field(default=None, max_length=1024)
+    file_ids: list[Id] = Field(default_factory=list, max_length=FILES)
+    metadata: Metadata | None = None
+    chunking_strategy: Strategy | None = None
+    expires_after: Expiry | None = None
+
+
+class ChangedStore(Body):
+    """null clears a field, one that is not sent stays."""
+
+    name: str | None = Field(default=None, max_length=256)
+    metadata: Metadata | None = None
+    expires_after: Expiry | None = None
+
+
+class Attach(Body):
+    file_id: Id
+    attributes: FileAttributes | None = None
+    chunking_strategy: Strategy | None = None
+
+    @property
+    def attachment(self) -> Attachment:
+        strategy = self.chunking_strategy
+        return Attachment(self.file_id, self.attributes, strategy.chunking if strategy else None)
+
+
+class AttachMany(Body):
+    """Either file_ids (with common attributes and strategy) or files (each with its own)."""
+
+    file_ids: list[Id] | None = Field(default=None, min_length=1, max_length=BATCH_FILES)
+    files: list[Attach] | None = Field(default=None, min_length=1, max_length=BATCH_FILES)
+    attributes: FileAttributes | None = None
+    chunking_strategy: Strategy | None = None
+
+
+class Attributes(Body):
+    attributes: FileAttributes | None
+
+
+def store_object(store: VectorStore) -> dict[str, Any]:
+    running = "in_progress" if store.counts.in_progress else "completed"
+    expiry = {"anchor": "last_active_at", "days": store.expires_days} if store.expires_days else None
+    return {
+        "id": store.id,
+        "object": "vector_store",
+        "created_at": store.created_at,
+        "name": store.name,
+        "description": store.description or None,
+        "usage_bytes": store.usage_bytes,
+        "file_counts": counts_object(store.counts),
+        "status": "expired" if store.expired else running,
+        "expires_after": expiry,
+        "expires_at": store.expires_at,
+        "last_active_at": store.last_active_at,
+        "metadata": dict(store.metadata),
+    }
+
+
+def store_file_object(file: StoreFile) -> dict[str, Any]:
+    """`ragpod` tells what OpenAI has no field for: how far the ingest is, and the exact code of an error."""
+    error = file.error
+    sizes = {"max_chunk_size_tokens": file.chunking.size, "chunk_overlap_tokens": file.chunking.overlap}
+    return {
+        "id": file.file_id,
+        "object": "vector_store.file",
+        "created_at": file.created_at,
+        "vector_store_id": file.store_id,
+        "status": file.status,
+        "last_error": {"code": _openai_code(error.code), "message": error.message} if error else None,
+        "usage_bytes": file.usage_bytes,
+        "attributes": dict(file.attributes),
+        "chunking_strategy": {"type": "static", "static": sizes},
+        "ragpod": {
+            "filename": file.filename,
+            "stage": file.stage,
+            "documents": file.documents,
+            "chunks": file.chunks,
+            "embedded": file.embedded,
+            "visible": file.visible,
+            "error_code": error.code if error else None,
+        },
+    }
+
+
+def batch_object(batch: Batch) -> dict[str, Any]:
+    counts = batch.counts
+    ended = "cancelled" if batch.cancelled else "failed" if counts.failed == counts.total else "completed"
+    return {
+        "id": batch.id,
+        "object": "vector_store.files_batch",
+        "created_at": batch.created_at,
+        "vector_store_id": batch.store_id,
+        "status": "in_progress" if counts.in_progress else ended,
+        "file_counts": counts_object(counts),
+    }
+
+
+def counts_object(counts: FileCounts) -> dict[str, int]:
+    return {
+        "in_progress": counts.in_progress,
+        "completed": counts.completed,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+        "total": counts.total,
+    }
+
+
+def _openai_code(code: str) -> str:
+    """Of its three; what else the house tells apart is the file's fault."""
+    return code if code in _ERROR_CODES else "invalid_file"

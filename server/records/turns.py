@@ -1,0 +1,75 @@
+"""Stored turns: every question with its answer, as it was given, whole or not."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from server.http.errors import not_found
+from server.records.database import Database
+
+
+class Status(StrEnum):
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """generator: which one wrote it. created: Unix seconds. sources[i] has mark [i + 1].
+
+    candidates: every one of the search, with its scores and why it left. others: the choices after the first.
+    labels: the caller's own words about it.
+    """
+
+    trace_id: str
+    session_id: str
+    message_id: str
+    owner: str
+    created: float
+    model: str
+    generator: str
+    store_ids: tuple[str, ...]
+    status: Status
+    question: str
+    search_question: str
+    answer: str
+    finish_reason: str | None
+    no_evidence: bool
+    degraded: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    reasoning: str = ""
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    labels: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    error: dict[str, Any] | None = None
+
+
+class Turns:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save(self, turn: Turn) -> None:
+        row = (turn.trace_id, turn.owner, turn.session_id, turn.created, orjson.dumps(turn))
+        await self._database.run(lambda db: db.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row))
+
+    async def get(self, owner: str, trace_id: str) -> Turn:
+        """Raises ApiError (404): unknown, or another owner's."""
+        query = "SELECT turn FROM turns WHERE trace_id = ? AND owner = ?"
+        row = await self._database.run(lambda db: db.execute(query, (trace_id, owner)).fetchone())
+        if row is None:
+            raise not_found(f"no trace {trace_id!r}", "trace_not_found")
+        return _turn(orjson.loads(row[0]))
+
+
+def _turn(stored: dict[str, Any]) -> Turn:
+    tuples = {name: tuple(stored.get(name, ())) for name in ("store_ids", "degraded", "skipped")}
+    return Turn(**stored | tuples | {"status": Status(stored["status"])})

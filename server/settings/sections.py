@@ -1,0 +1,80 @@
+"""The sections of the settings (server/settings/settings.py)."""
+
+import shlex
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EngineSettings(Section):
+    """url: of an OpenAI-compatible server ("http://host:8001/v1"); none: the profile starts its own.
+
+    From vllm on: the vLLM of the cuda profile, which chooses by the card what is left open. vllm: its `vllm`, or the
+    Python that has it. arguments: added to vLLM's own, the last one wins; one string is split as by a shell. ray:
+    workers on Ray, also on other machines. reserved_gib: of each card, for the retrieval models.
+    """
+
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    model: str | None = Field(default=None, min_length=1)
+    api_key: SecretStr | None = None
+    answer_tokens: int = Field(default=512, ge=1, description="max_tokens of an answer whose request names none")
+    vllm: str | None = Field(default=None, min_length=1)
+    tensor_parallel: int | None = Field(default=None, ge=1, le=64)
+    data_parallel: int = Field(default=1, ge=1, le=64)
+    context_tokens: int | None = Field(default=None, ge=1024)
+    reserved_gib: float | None = Field(default=None, ge=0)
+    arguments: Annotated[tuple[str, ...], NoDecode] = ()
+    ray: bool = False
+    start_seconds: float = Field(default=900.0, gt=0, description="then its start counts as failed, and is tried again")
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _split_as_a_shell_does(cls, value: Any) -> Any:
+        return shlex.split(value) if isinstance(value, str) else value
+
+
+class LimitSettings(Section):
+    answers: int = Field(default=16, ge=1, description="answers worked on at once")
+    queue: int = Field(default=64, ge=0, description="answers that may wait; more get 429")
+    queue_seconds: float = Field(default=20.0, gt=0, description="longest wait; then 503")
+    request_bytes: int = Field(default=1 << 20, ge=1024)
+    upload_bytes: int = Field(default=64 << 20, ge=1024)
+    messages: int = Field(default=256, ge=1)
+    max_tokens: int = Field(default=4096, ge=1, description="larger requests are cut to this")
+    search_seconds: float = Field(default=20.0, gt=0)
+    first_token_seconds: float = Field(default=60.0, gt=0)
+    total_seconds: float = Field(default=300.0, gt=0)
+    drain_seconds: float = Field(default=20.0, ge=0, description="running answers may finish after SIGTERM")
+
+
+class ModelSettings(Section):
+    """What the cuda profile loads; a reranker by URL serves any profile.
+
+    embedder, reranker: a hub id or a folder; an empty reranker leaves stage 2 to the learned order. device: auto is the
+    first GPU. dtype: auto is float16 on a GPU, float32 on the CPU.
+    """
+
+    embedder: str = Field(default="BAAI/bge-m3", min_length=1)
+    reranker: str = "BAAI/bge-reranker-v2-m3"
+    reranker_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
+    reranker_api_key: SecretStr | None = None
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+
+
+class RetrievalSettings(Section):
+    candidates: int = Field(default=100, ge=1, le=1000)
+    keep: int = Field(default=8, ge=1, le=50)
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    exact_up_to: int | None = Field(default=None, ge=1000, description="vectors; above, the dense leg is approximate")
+    rerank: bool = True
+    rerank_seconds: float = Field(default=1.0, gt=0, description="latency budget of both rerank stages")
+    rerank_margin: float | None = Field(
+        default=None, gt=0, le=1, description="stage 2 is not run where the first passage leads by this much"
+    )
+    context_tokens: int | None = Field(default=None, ge=64, description="of evidence; none: the profile's")

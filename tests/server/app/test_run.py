@@ -1,0 +1,132 @@
+"""The server as a process: it starts, drains on SIGTERM, and says what is wrong with its address."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from models.embedders.e5 import E5Embedder
+from retrieval.passages.tokenize import Tokenizer
+from retrieval.store.store import DataDirLocked, holder_of
+from server.app.build import open_state
+from server.app.run import serving
+from server.settings.settings import Settings
+from tests.server.cli.process import environment
+from tests.server.house import QUESTION, House
+from tests.stub_engine import Finish, Hold, StubEngine
+from tests.until import PATIENCE
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = """
+from server.run import serve
+from server.settings import Settings
+serve(Settings.load(), lambda url: print(url, flush=True))
+"""
+MESSAGES = [{"role": "user", "content": QUESTION}]
+
+
+@asynccontextmanager
+async def process(data_dir: Path, stub: StubEngine, settings: Mapping[str, str]) -> AsyncIterator[tuple[Process, str]]:
+    """A server of its own; gives its URL."""
+    given = {"RAGPOD_DATA_DIR": str(data_dir), "RAGPOD_PORT": "0", "RAGPOD_ENGINE_URL": stub.url}
+    given |= {"RAGPOD_RETRIEVAL_MIN_SCORE": "0", "RAGPOD_LIMITS_DRAIN_SECONDS": "120", **settings}
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, cwd=ROOT, env=environment(**given), stdout=PIPE
+    )
+    assert child.stdout is not None
+    try:
+        url = (await asyncio.wait_for(child.stdout.readline(), PATIENCE)).decode().strip()
+        yield child, url
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_running_answer_finishes_after_the_signal_and_then_the_server_ends(
+    data_dir: Path, number: signal.Signals
+) -> None:
+    body = {"model": "ragpod", "messages": MESSAGES, "stream": True}
+    async with (
+        StubEngine() as stub,
+        process(data_dir, stub, {}) as (child, url),
+        aiohttp.ClientSession() as client,
+    ):
+        assert holder_of(data_dir) is not None
+        await ready(client, url)
+        stub.script("배송은 ", Hold(), "이틀 [1]", Finish())
+        async with client.post(f"{url}/v1/chat/completions", json=body) as response:
+            await stub.started()
+            child.send_signal(number)
+            await refuses(url)
+            stub.release()
+            text = await response.text()
+        assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
+        assert "[DONE]" in text
+        assert "이틀" in text
+    assert holder_of(data_dir) is None
+
+
+async def test_an_answer_that_outlasts_the_drain_is_cut_and_stored(
+    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer
+) -> None:
+    async with StubEngine() as stub:
+        async with (
+            process(data_dir, stub, {"RAGPOD_LIMITS_DRAIN_SECONDS": "1"}) as (child, url),
+            aiohttp.ClientSession() as client,
+        ):
+            await ready(client, url)
+            stub.script("배송은 ", Hold())
+            body = {"model": "ragpod", "messages": MESSAGES, "stream": True}
+            async with client.post(f"{url}/v1/chat/completions", json=body) as response:
+                trace_id = response.headers["x-request-id"]
+                await response.content.readuntil("배송은".encode())
+                child.terminate()
+                assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
+            await stub.idle()
+        settings = Settings.load(data_dir=data_dir, port=0, engine={"url": stub.url})
+        async with open_state(settings, embedder=embedder, tokenizer=tokenizer) as state:
+            turn = await state.turns.get("default", trace_id)
+    assert (turn.status, turn.answer) == ("cancelled", "배송은 ")
+
+
+async def ready(client: aiohttp.ClientSession, url: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with client.get(f"{url}/ready") as response:
+                if response.status == 200:
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def refuses(url: str) -> None:
+    """Until nobody is let in any more."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                async with aiohttp.ClientSession() as client, client.get(f"{url}/health"):
+                    await asyncio.sleep(0.02)
+            except aiohttp.ClientConnectionError:
+                return
+
+
+async def test_a_taken_port_is_told_before_anything_loads(home: House) -> None:
+    taken = Settings.load(port=int(home.url.rpartition(":")[2]))
+    home.state.settings = taken
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{taken.port}: "):
+        await serving(home.state).__aenter__()
+
+
+async def test_a_data_directory_serves_one_process_and_tells_where(home: House) -> None:
+    holder = holder_of(home.state.settings.data_dir)
+    assert holder is not None
+    assert holder.url == home.url
+    with pytest.raises(DataDirLocked, match=home.url):
+        await open_state(home.state.settings).__aenter__()

@@ -1,0 +1,103 @@
+"""Commands without any model behind them."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from server.cli.config import toml_lines
+from server.cli.ingest import walk
+from server.cli.search import ranks_of
+from server.cli.terminal import CommandError
+from tests.server.cli.process import ragpod
+
+COMMANDS = ("serve", "ingest", "search", "ask", "demo", "check", "rebuild", "eval", "doctor", "config")
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = ragpod("--help", cwd=tmp_path)
+    listed = [line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line.strip()]
+    assert (done.returncode, listed) == (0, list(COMMANDS))
+
+
+@pytest.mark.parametrize("command", ["serve", "ingest", "search", "ask", "demo", "check", "rebuild", "eval"])
+def test_the_help_of_a_command_shows_examples(command: str, tmp_path: Path) -> None:
+    assert f"  ragpod {command}" in ragpod(command, "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (("ingest", "nowhere"), {}, "ragpod: no such file or folder: nowhere"),
+        (("check", "--data", "nowhere"), {}, "ragpod: no data folder nowhere"),
+        (
+            ("config",),
+            {"RAGPOD_PROT": "1"},
+            "ragpod: settings: RAGPOD_PROT: unknown setting; did you mean RAGPOD_PORT?",
+        ),
+        (("serve", "--host", "0.0.0.0"), {}, "RAGPOD_API_KEYS"),
+        (("search", "x", "--url", "http://127.0.0.1:1"), {}, "ragpod: http://127.0.0.1:1: Cannot connect"),
+        (("eval", "nowhere"), {}, "nowhere"),
+        (("search", "x", "--data", "/dev/null"), {}, "ragpod: [Errno 20] Not a directory: '/dev/null"),
+    ],
+)
+def test_a_failure_is_one_line_without_a_traceback(
+    arguments: tuple[str, ...], settings: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    done = ragpod(*arguments, cwd=tmp_path, **settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_wrong_usage_exits_2(tmp_path: Path) -> None:
+    assert ragpod("search", cwd=tmp_path).returncode == 2
+
+
+def test_config_hides_secrets_and_prints_toml_that_it_would_read_itself(tmp_path: Path) -> None:
+    done = ragpod("config", cwd=tmp_path, RAGPOD_API_KEYS="swordfish", RAGPOD_RETRIEVAL_KEEP="5")
+    assert "swordfish" not in done.stdout
+    (tmp_path / "ragpod.toml").write_text(done.stdout)
+    again = json.loads(ragpod("config", "--json", cwd=tmp_path).stdout)
+    assert again["retrieval"]["keep"] == 5
+
+
+def test_toml_keeps_every_kind_of_value() -> None:
+    settings = {
+        "name": 'a "quoted\\" line\n',
+        "flag": True,
+        "none": None,
+        "many": ["x", "y"],
+        "section": {"ratio": 0.5},
+    }
+    read = tomllib.loads("\n".join(toml_lines(settings)))
+    assert read == {name: value for name, value in settings.items() if value is not None}
+
+
+def test_equal_scores_share_a_rank_and_missing_ones_have_none() -> None:
+    assert ranks_of([0.2, None, 0.9, 0.2, 0.1]) == [2, None, 1, 2, 4]
+
+
+def test_a_folder_gives_its_files_in_order_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("docs/b.md", "docs/a/c.txt", "docs/.git/x.txt", "docs/.hidden.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [source.name for source in walk([tmp_path / "docs"])] == ["docs/a/c.txt", "docs/b.md"]
+    with pytest.raises(CommandError, match="no such file"):
+        list(walk([tmp_path / "other"]))
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.md").touch()
+    done = ragpod("ingest", "a/x.md", "b/x.md", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "'x.md'" in done.stderr
+
+
+def test_doctor_says_what_runs_here_and_what_does_not(tmp_path: Path) -> None:
+    done = ragpod("doctor", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {"embedded", "cuda"} <= {profile["name"] for profile in json.loads(done.stdout)["profiles"]}

@@ -1,0 +1,66 @@
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from server.http.errors import ApiError
+from server.records.database import FILENAME, Database
+from server.records.turns import Status, Turn, Turns
+
+TURN = Turn(
+    trace_id="trace_1",
+    session_id="session_1",
+    message_id="msg_1",
+    owner="alice",
+    created=1.5,
+    model="ragpod",
+    generator="stub",
+    store_ids=("vs_1",),
+    status=Status.CANCELLED,
+    question="배송은?",
+    search_question="배송은?",
+    answer="이틀 [1",
+    finish_reason=None,
+    no_evidence=False,
+    degraded=("rerank: timeout",),
+    citations=[{"marker": 1, "start": 0, "end": 3}],
+)
+
+
+@pytest.fixture
+async def turns(tmp_path: Path) -> AsyncIterator[Turns]:
+    database = await Database.open(tmp_path)
+    yield Turns(database)
+    await database.close()
+
+
+async def test_a_stored_turn_comes_back_as_it_was(turns: Turns) -> None:
+    await turns.save(TURN)
+    assert await turns.get("alice", "trace_1") == TURN
+
+
+@pytest.mark.parametrize(("owner", "trace_id"), [("bob", "trace_1"), ("alice", "trace_2"), ("", "trace_1")])
+async def test_another_owners_or_an_unknown_turn_is_404(turns: Turns, owner: str, trace_id: str) -> None:
+    await turns.save(TURN)
+    with pytest.raises(ApiError) as caught:
+        await turns.get(owner, trace_id)
+    assert caught.value.failure.status == 404
+
+
+async def test_turns_outlive_the_server(tmp_path: Path) -> None:
+    for number in range(2):
+        database = await Database.open(tmp_path)
+        turns = Turns(database)
+        await turns.save(replace(TURN, trace_id=f"trace_{number}"))
+        assert (await turns.get("alice", "trace_0")).answer == "이틀 [1"
+        await database.close()
+
+
+async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILENAME) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RuntimeError, match="newer ragpod"):
+        await Database.open(tmp_path)
