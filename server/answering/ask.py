@@ -1,24 +1,20 @@
-"""From a validated request to a running answer: the same for every route that answers."""
+"""From a validated request to one question to the house: the same for every route that answers."""
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from models.base import Sampling
-from retrieval.store.types import NotFound
+from models.wire.thinking import thinking_budget
+from retrieval.store.types import NotFound, VectorStore
 from retrieval.types import SearchParams
-from server.answering.answer import admitted
-from server.answering.events import Done, Event
+from server.answering.failures import UnknownModel, UnknownStore
+from server.answering.generators import Generators
 from server.answering.question import Conversation
-from server.answering.running import Running
-from server.answering.work import Ask
-from server.app.build import State
-from server.http.errors import ApiError, Failure, not_found
-from server.http.sse import HOLD_SECONDS, EventStream
 
 MODEL = "ragpod"
-VLLM_HOLD_SECONDS = 2.0
 
 
 def new_id(kind: str) -> str:
@@ -26,103 +22,115 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(16)}"
 
 
-def start(state: State, ask: Ask) -> Running[Event]:
-    return state.running.start(ask.owner, ask.trace_id, admitted(state, ask), last=Done("cancelled"))
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One validated question; its three ids are the server's own, except a session the caller continues.
+
+    labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
+    retrieve: False asks the engine alone, without documents and without a word of ours in the prompt.
+    """
+
+    owner: str
+    model: str
+    talk: Conversation
+    store_ids: tuple[str, ...]
+    params: SearchParams
+    sampling: Sampling
+    session_id: str = field(default_factory=lambda: new_id("session"))
+    trace_id: str = field(default_factory=lambda: new_id("trace"))
+    message_id: str = field(default_factory=lambda: new_id("msg"))
+    explain: bool = False
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    store: bool = True
+    retrieve: bool = True
+
+    @property
+    def needs_engine(self) -> bool:
+        """No quoting takes its place."""
+        return self.sampling.needs_engine or not self.retrieve
 
 
-def streamed(state: State, ask: Ask, render: Callable[[Sequence[Event]], bytes]) -> EventStream[Event]:
-    """The answer as server-sent events."""
-    headers = {"X-Request-Id": ask.trace_id}
-    return EventStream(start(state, ask), render, state.settings.heartbeat_seconds, headers, hold_seconds(state))
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request leaves open, and how much it may ask for.
+
+    store: the name of the one that `ragpod` answers from. evidence_tokens: None is half of what the engine reads.
+    """
+
+    store: str = "default"
+    candidates: int = 100
+    keep: int = 8
+    min_score: float | None = None
+    rerank: bool = True
+    evidence_tokens: int | None = None
+    answer_tokens: int = 512
+    max_tokens: int = 4096
+    messages: int = 256
 
 
-def hold_seconds(state: State) -> float:
-    """How long the sources wait for the first word: vLLM refuses under HTTP 200."""
-    return VLLM_HOLD_SECONDS if state.engine.generator.traits.dialect == "vllm" else HOLD_SECONDS
+class StoreFinder(Protocol):
+    def find_store(self, owner: str, id_or_name: str) -> VectorStore:
+        """Raises NotFound. Blocking."""
+        ...
 
 
-def new_ask(
-    owner: str,
-    model: str,
-    talk: Conversation,
-    store_ids: Sequence[str],
-    params: SearchParams,
-    sampling: Sampling,
-    session_id: str | None = None,
-    *,
-    explain: bool = False,
-    labels: Mapping[str, Any] | None = None,
-    store: bool = True,
-    retrieve: bool = True,
-) -> Ask:
-    """See Ask for labels, store and retrieve."""
-    return Ask(
-        owner=owner,
-        model=model,
-        talk=talk,
-        store_ids=tuple(store_ids),
-        params=params,
-        sampling=sampling,
-        trace_id=new_id("trace"),
-        session_id=session_id or new_id("session"),
-        message_id=new_id("msg"),
-        explain=explain,
-        labels=labels or {},
-        store=store,
-        retrieve=retrieve,
-    )
+class Asking:
+    """Completes what a request says with what the house has: its stores, its engine, its defaults."""
 
+    def __init__(self, stores: StoreFinder, generators: Generators, defaults: Defaults) -> None:
+        self._stores = stores
+        self.generators = generators
+        self.defaults = defaults
 
-def search_params(
-    state: State,
-    *,
-    filters: Mapping[str, Any] | None = None,
-    keep: int | None = None,
-    min_score: float | None = None,
-    rerank: bool | None = None,
-) -> SearchParams:
-    """What the request leaves open (None) comes from the settings."""
-    defaults = state.settings.retrieval
-    return SearchParams(
-        candidates=defaults.candidates,
-        keep=defaults.keep if keep is None else keep,
-        min_score=defaults.min_score if min_score is None else min_score,
-        rerank=defaults.rerank if rerank is None else rerank,
-        filters=filters,
-        token_budget=state.evidence_tokens,
-    )
+    def search_params(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        keep: int | None = None,
+        min_score: float | None = None,
+        rerank: bool | None = None,
+    ) -> SearchParams:
+        """None: what the defaults say."""
+        usual = self.defaults
+        return SearchParams(
+            candidates=usual.candidates,
+            keep=usual.keep if keep is None else keep,
+            min_score=usual.min_score if min_score is None else min_score,
+            rerank=usual.rerank if rerank is None else rerank,
+            filters=filters,
+            token_budget=usual.evidence_tokens or self.generators.client.context_tokens // 2,
+        )
 
+    def max_tokens(self, asked: int | None, effort: str | None = None) -> int:
+        """Cut to the limit; an answer cut short says so ("length").
 
-async def store_ids(state: State, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
-    """Ids of stores named by id or name. Raises ApiError (404)."""
-    try:
-        found = [await asyncio.to_thread(state.store.find_store, owner, name) for name in names]
-    except NotFound as error:
-        raise not_found(str(error), "vector_store_not_found", param) from None
-    return tuple(store.id for store in found)
+        effort: where the request names no number, what it asks to be thought comes on top of the answer's own tokens.
+        """
+        return min(asked or self.defaults.answer_tokens + thinking_budget(effort), self.defaults.max_tokens)
 
-
-async def default_store_ids(state: State, owner: str) -> tuple[str, ...]:
-    """() where the owner has no default store yet: every question then finds no evidence."""
-    try:
-        return ((await asyncio.to_thread(state.store.find_store, owner, state.settings.default_store)).id,)
-    except NotFound:
-        return ()
-
-
-async def model_store_ids(state: State, owner: str, model: str) -> tuple[str, ...]:
-    """The stores that `ragpod` or `ragpod:STORE` answers from. Raises ApiError (404, model_not_found)."""
-    if model == MODEL:
-        return await default_store_ids(state, owner)
-    prefix, separator, name = model.partition(":")
-    if prefix == MODEL and separator:
+    async def store_ids(self, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
+        """Ids of stores named by id or name. param: the request's name for them. Raises UnknownStore."""
         try:
-            return await store_ids(state, owner, [name], "model")
-        except ApiError:
-            raise unknown_model(model) from None
-    raise unknown_model(model)
+            found = [await asyncio.to_thread(self._stores.find_store, owner, name) for name in names]
+        except NotFound as error:
+            raise UnknownStore(str(error), param) from None
+        return tuple(store.id for store in found)
 
+    async def default_store_ids(self, owner: str) -> tuple[str, ...]:
+        """() where the owner has no default store yet: every question then finds no evidence."""
+        try:
+            return ((await asyncio.to_thread(self._stores.find_store, owner, self.defaults.store)).id,)
+        except NotFound:
+            return ()
 
-def unknown_model(model: str) -> ApiError:
-    message = f"the model {model[:100]!r} does not exist"
-    return ApiError(Failure(404, message, code="model_not_found", param="model"))
+    async def model_store_ids(self, owner: str, model: str) -> tuple[str, ...]:
+        """The stores that `ragpod` or `ragpod:STORE` answers from. Raises UnknownModel."""
+        if model == MODEL:
+            return await self.default_store_ids(owner)
+        prefix, separator, name = model.partition(":")
+        if prefix == MODEL and separator:
+            try:
+                return await self.store_ids(owner, [name], "model")
+            except UnknownStore:
+                raise UnknownModel(model) from None
+        raise UnknownModel(model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.base import Message
 from models.wire.token_counting import estimate_text_tokens
-from server.http.errors import bad_request
+from server.answering.failures import InvalidConversation
 
 SHORT = 48  # characters; longer questions usually stand on their own
 SEARCHED = 2000
@@ -31,15 +31,20 @@ class Conversation:
     after: tuple[Message, ...] = ()
     name: str | None = None
 
+    def messages(self) -> tuple[Message, ...]:
+        """All of it, as an engine is asked alone."""
+        system = (Message("system", self.system),) if self.system else ()
+        return (*system, *self.history, Message("user", self.question, name=self.name), *self.after)
+
 
 def conversation(messages: Sequence[Message], param: str = "messages") -> Conversation:
     """param: the request's name for them.
 
-    Raises ApiError (400) where there is no user message, or no text in the last one: it is the question.
+    Raises InvalidConversation where there is no user message, or no text in the last one: it is the question.
     """
     last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
     if last is None or not messages[last].content.strip():
-        raise bad_request("the last user message must have text: it is the question", param)
+        raise InvalidConversation("the last user message must have text: it is the question", param)
     system = "\n\n".join(m.content for m in messages if m.role == "system" and m.content.strip())
     history, after = (tuple(filter(_is_turn, part)) for part in (messages[:last], messages[last + 1 :]))
     return Conversation(messages[last].content.strip(), history, system or None, after, messages[last].name)

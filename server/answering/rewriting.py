@@ -8,7 +8,7 @@ import re
 
 from models.base import Message, Prompt, Sampling
 from models.errors import ModelError
-from server.app.build import State
+from server.answering.generators import Generators
 
 SECONDS = 3.0
 LONGEST = 300  # characters; a longer rewriting is an answer, or a loop
@@ -60,13 +60,13 @@ def by_rules(query: str) -> str:
     return left or query
 
 
-async def rewritten(state: State, query: str) -> tuple[str, str | None]:
+async def rewritten(generators: Generators, query: str) -> tuple[str, str | None]:
     """The query to search for beside the one given, and why it is not a rewritten one, where it should have been."""
-    if state.style != "full":
+    if generators.style != "full":
         return by_rules(query), None
     try:
         async with asyncio.timeout(SECONDS):
-            found = await _by_engine(state, query)
+            found = await _by_engine(generators, query)
     except TimeoutError:
         return query, f"rewrite_query: skipped, the engine took longer than {SECONDS:g} s"
     except ModelError as error:
@@ -76,11 +76,11 @@ async def rewritten(state: State, query: str) -> tuple[str, str | None]:
     return found, None
 
 
-async def _by_engine(state: State, query: str) -> str:
+async def _by_engine(generators: Generators, query: str) -> str:
     """The first line that it writes."""
     prompt = Prompt((Message("system", _TASK), Message("user", query)), question=query)
     text = ""
-    async with state.engine.generator.stream(prompt, _SAMPLING) as deltas:
+    async with generators.client.stream(prompt, _SAMPLING) as deltas:
         async for delta in deltas:
             text += delta.text
     return next((line.strip().strip("\"'“”`") for line in text.splitlines() if line.strip()), "")

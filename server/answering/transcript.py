@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.base import ToolCall
+from models.base import ToolCall, Usage
 from server.answering.events import (
     Citation,
     Done,
@@ -102,6 +102,29 @@ class Transcript:
     @property
     def tool_calls(self) -> list[ToolCall]:
         return self.choice(0).tool_calls
+
+
+class Collected:
+    """The renderer of a request that does not stream: nothing is shown before the answer has ended."""
+
+    def __init__(self) -> None:
+        self.told = Transcript()
+
+    def feed(self, event: Event) -> bytes:
+        self.told.add(event)
+        return b""
+
+
+def usage_of(told: Transcript) -> dict[str, Any]:
+    """Tokens, as every route shows them: OpenAI's `usage`."""
+    usage = told.usage.usage if told.usage else Usage()
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
 
 
 def _joined(pieces: list[ToolCall]) -> ToolCall:

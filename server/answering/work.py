@@ -1,43 +1,14 @@
 """One question and what has come of it so far; at the end, a stored turn."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models.base import FinishReason, Sampling, Usage
-from retrieval.types import Candidate, Retrieval, ScoredChunk, SearchParams
-from server.answering.question import Conversation
+from models.base import FinishReason, Usage
+from retrieval.types import Candidate, Retrieval, ScoredChunk
+from server.answering.ask import Ask
 from server.answering.transcript import Transcript
 from server.records.turns import Status, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One validated question; its three ids are the server's own, except a session the caller continues.
-
-    labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
-    retrieve: False asks the engine alone, without documents and without a word of ours in the prompt.
-    """
-
-    owner: str
-    model: str
-    talk: Conversation
-    store_ids: tuple[str, ...]
-    params: SearchParams
-    sampling: Sampling
-    trace_id: str
-    session_id: str
-    message_id: str
-    explain: bool = False
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    store: bool = True
-    retrieve: bool = True
-
-    @property
-    def needs_engine(self) -> bool:
-        """No quoting takes its place."""
-        return self.sampling.needs_engine or not self.retrieve
 
 
 @dataclass(slots=True)

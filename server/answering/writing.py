@@ -1,4 +1,4 @@
-"""From a prompt to cited events: which generator writes, what happens when it cannot, where the marks stand."""
+"""From a prompt to cited events: what happens when the engine cannot write, and where the marks stand."""
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -8,36 +8,25 @@ from models import errors as model_errors
 from models.base import Generator, Prompt, TokenDelta
 from retrieval.prompting.citations import CitationParser, MarkPart, Part
 from retrieval.types import ScoredChunk
-from server.answering.deadline import within
 from server.answering.events import Citation, Event, ReasoningDelta, TextDelta, ToolCallDelta
+from server.answering.generators import ENGINE_DOWN, ENGINE_SLOW, Generators
+from server.answering.running import within
 from server.answering.work import Work
-from server.app.build import State
-
-ENGINE_DOWN = "engine: unavailable; the answer quotes the evidence"
-ENGINE_SLOW = "engine: too slow; the answer quotes the evidence"
 
 
-def choose(state: State, languages: Iterable[str], *, needs_engine: bool = False) -> tuple[Generator, str | None]:
-    """The engine, or the quoting generator: by design for a language the engine cannot write, else with a reason.
+async def write(
+    work: Work, generator: Generator, prompt: Prompt, generators: Generators, first_token_seconds: float
+) -> AsyncIterator[Event]:
+    """Text, calls and citations as they come; usage, finish reasons and timings go into `work`.
 
-    needs_engine: nothing else will do, whatever the language and whether or not it is ready.
+    generators: whose quoting takes the place of `generator` where that does not begin within first_token_seconds.
     """
-    engine = state.engine.generator
-    if needs_engine:
-        return engine, None
-    if engine.languages and not engine.languages.issuperset(languages):
-        return state.extractive, None
-    return (engine, None) if state.engine.status == "ready" else (state.extractive, ENGINE_DOWN)
-
-
-async def write(state: State, work: Work, generator: Generator, prompt: Prompt) -> AsyncIterator[Event]:
-    """Text, calls and citations as they come; usage, finish reasons and timings go into `work`."""
     assert work.retrieval is not None
     evidence, structured = work.retrieval.evidence, work.ask.sampling.structured
     top = work.ask.sampling.extra.get("top_logprobs")
     choices = [Cited(evidence, i, structured=structured, top=top != 0) for i in range(work.ask.sampling.n)]
     since, first = time.perf_counter(), True
-    async for delta in _deltas(state, work, generator, prompt):
+    async for delta in _deltas(work, generator, prompt, generators, first_token_seconds):
         if first and _says_something(delta):
             first = False
             work.mark("first_token", work.begun)
@@ -88,20 +77,22 @@ class Cited:
                 yield Citation(part.marker, chunk.id, chunk.file_id, part.start, part.end, self._choice)
 
 
-async def _deltas(state: State, work: Work, generator: Generator, prompt: Prompt) -> AsyncIterator[TokenDelta]:
+async def _deltas(
+    work: Work, generator: Generator, prompt: Prompt, generators: Generators, first_token_seconds: float
+) -> AsyncIterator[TokenDelta]:
     """An engine that is gone before its first token is replaced by quoting, where quoting will do; else it raises."""
     work.generator, wrote = generator.name, False
     try:
-        async for delta in _in_time(generator, prompt, work, state.settings.limits.first_token_seconds):
+        async for delta in _in_time(generator, prompt, work, first_token_seconds):
             wrote = wrote or _says_something(delta)
             yield delta
         return
     except (model_errors.Unavailable, model_errors.Timeout) as error:
-        if wrote or generator is state.extractive or work.ask.needs_engine:
+        if wrote or generator is generators.quoting or work.ask.needs_engine:
             raise
         work.degraded.append(ENGINE_SLOW if isinstance(error, model_errors.Timeout) else ENGINE_DOWN)
-    work.generator = state.extractive.name
-    async with state.extractive.stream(prompt, work.ask.sampling) as deltas:
+    work.generator = generators.quoting.name
+    async with generators.quoting.stream(prompt, work.ask.sampling) as deltas:
         async for delta in deltas:
             yield delta
 

@@ -1,23 +1,22 @@
 """The plain HTTP API that other backends call: a question in, the answer with its sources out, whole or streamed."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Message, Sampling
-from server.access.auth import Owner
-from server.answering.ask import MODEL, default_store_ids, new_ask, search_params, start, store_ids, streamed
+from server.access.authentication import Owner
+from server.answering.ask import MODEL, Ask, Asking, new_id
 from server.answering.question import conversation
-from server.answering.work import Ask
-from server.api.render import TypedEvents, whole
-from server.app.build import State, StateNow
+from server.answering.run import Runs
+from server.answering.transcript import Collected
+from server.api.render import TypedEvents, answer_of
 from server.http import sse
-from server.http.collect import collected
+from server.http.delivery import ended, streamed, whole
 from server.http.errors import bad_request
-from server.http.json_body import JsonRoute
-from server.openai.chat.requests import IDENTIFIER
+from server.http.json_body import IDENTIFIER, JsonRoute
+from server.http.provided import provided
 
 router = APIRouter(tags=["backends"], route_class=JsonRoute)
 
@@ -29,7 +28,7 @@ class Said(BaseModel):
     content: str
 
 
-class Question(BaseModel):
+class ChatQuestion(BaseModel):
     """user_id is kept by the caller; nothing here depends on it."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,30 +43,41 @@ class Question(BaseModel):
     min_score: float | None = Field(default=None, ge=0, le=1)
 
 
+class BackendChat:
+    """Questions of other backends to answers."""
+
+    def __init__(self, runs: Runs, asking: Asking) -> None:
+        self.runs, self._asking = runs, asking
+
+    async def ask(self, owner: str, body: ChatQuestion) -> Ask:
+        """Raises ApiError, AnswerError before any work."""
+        asking, limit = self._asking, self._asking.defaults.messages
+        if len(body.chat_history) >= limit:
+            raise bad_request(f"more than {limit} messages", "chat_history")
+        said = [Message(message.role, message.content) for message in body.chat_history]
+        talk = conversation([*said, Message("user", body.question)])
+        if body.vector_store_ids is None:
+            stores = await asking.default_store_ids(owner)
+        else:
+            stores = await asking.store_ids(owner, body.vector_store_ids, "vector_store_ids")
+        params = asking.search_params(filters=body.filters, keep=body.top_k, min_score=body.min_score)
+        sampling = Sampling(max_tokens=asking.defaults.answer_tokens)
+        session = body.session_id or new_id("session")
+        return Ask(owner, MODEL, talk, stores, params, sampling, session_id=session)
+
+
+BackendChatNow = Annotated[BackendChat, provided(BackendChat)]
+
+
 @router.post("/api/v1/chat")
-async def chat(body: Question, request: Request, owner: Owner, state: StateNow) -> Response:
-    ask = await ask_of(state, owner, body)
-    told = await collected(start(state, ask), request.receive)
-    headers = {"X-Request-Id": ask.trace_id}
-    return Response(orjson.dumps(whole(told)), headers=headers, media_type="application/json")
+async def chat(body: ChatQuestion, request: Request, owner: Owner, backend: BackendChatNow) -> Response:
+    collected = Collected()
+    run = backend.runs.start(await backend.ask(owner, body), collected)
+    await ended(run, request.receive)
+    return whole(run, answer_of(collected.told))
 
 
 @router.post("/api/v1/chat/stream")
-async def chat_stream(body: Question, owner: Owner, state: StateNow) -> Response:
+async def chat_stream(body: ChatQuestion, owner: Owner, backend: BackendChatNow) -> Response:
     """Typed events: started, stage, sources, reasoning, delta, citation, usage, done, error."""
-    return streamed(state, await ask_of(state, owner, body), TypedEvents(sse.typed))
-
-
-async def ask_of(state: State, owner: str, body: Question) -> Ask:
-    limits = state.settings.limits
-    if len(body.chat_history) >= limits.messages:
-        raise bad_request(f"more than {limits.messages} messages", "chat_history")
-    said = [Message(message.role, message.content) for message in body.chat_history]
-    talk = conversation([*said, Message("user", body.question)])
-    if body.vector_store_ids is None:
-        stores = await default_store_ids(state, owner)
-    else:
-        stores = await store_ids(state, owner, body.vector_store_ids, "vector_store_ids")
-    params = search_params(state, filters=body.filters, keep=body.top_k, min_score=body.min_score)
-    sampling = Sampling(max_tokens=state.settings.engine.answer_tokens)
-    return new_ask(owner, MODEL, talk, stores, params, sampling, body.session_id)
+    return streamed(backend.runs.start(await backend.ask(owner, body), TypedEvents(sse.typed)))

@@ -1,6 +1,6 @@
 """Events to the plain API: typed server-sent events, and the whole; pure functions of the events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,10 +17,10 @@ from server.answering.events import (
     ToolCallDelta,
     UsageReport,
 )
-from server.answering.transcript import Transcript
+from server.answering.failures import failure_of_event
+from server.answering.transcript import Transcript, usage_of
 from server.answering.work import source
-from server.http.errors import failure_of_event
-from server.openai.chat.render import usage_of
+from server.http.errors import error_body
 
 Json = dict[str, Any]
 
@@ -31,10 +31,7 @@ class TypedEvents:
     def __init__(self, frame: Callable[[str, Json], bytes]) -> None:
         self._frame, self._told = frame, Transcript()
 
-    def __call__(self, events: Sequence[Event]) -> bytes:
-        return b"".join(self._one(event) for event in events)
-
-    def _one(self, event: Event) -> bytes:
+    def feed(self, event: Event) -> bytes:
         self._told.add(event)
         if isinstance(event, Done):
             return self._frame("done", {"finish_reason": event.finish_reason, "metadata": metadata(self._told)})
@@ -60,12 +57,12 @@ def named(event: Event) -> tuple[str, Json]:
         case UsageReport():
             return "usage", {"usage": asdict(event.usage), "timings_ms": dict(event.timings_ms)}
         case ErrorEvent():
-            return "error", failure_of_event(event).body() | {"retryable": event.retryable}
+            return "error", error_body(failure_of_event(event)) | {"retryable": event.retryable}
         case Done(reason):
             return "done", {"finish_reason": reason}
 
 
-def whole(told: Transcript) -> Json:
+def answer_of(told: Transcript) -> Json:
     """`told` holds all events of one answer without an error."""
     listed = sources(told.sources)["sources"]
     return {"success": True, "answer": told.text, "sources": listed, "metadata": metadata(told)}

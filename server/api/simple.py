@@ -6,15 +6,13 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.access.auth import Owner
-from server.answering.ask import start, streamed
-from server.api.chat import Question, ask_of
-from server.api.render import TypedEvents, whole
-from server.app.build import StateNow
+from server.access.authentication import Owner
+from server.answering.transcript import Collected
+from server.api.chat import BackendChatNow, ChatQuestion
+from server.api.render import TypedEvents, answer_of
 from server.http import sse
-from server.http.collect import collected
-from server.http.json_body import JsonRoute
-from server.openai.chat.requests import IDENTIFIER
+from server.http.delivery import ended, streamed
+from server.http.json_body import IDENTIFIER, JsonRoute
 
 router = APIRouter(tags=["pages"], route_class=JsonRoute)
 
@@ -25,22 +23,22 @@ class SimpleQuestion(BaseModel):
     question: str = Field(min_length=1)
     session_id: str | None = Field(default=None, pattern=IDENTIFIER)
 
-    def full(self) -> Question:
-        return Question(question=self.question, session_id=self.session_id)
+    def full(self) -> ChatQuestion:
+        return ChatQuestion(question=self.question, session_id=self.session_id)
 
 
 @router.post("/api/chat")
-async def chat(body: SimpleQuestion, request: Request, owner: Owner, state: StateNow) -> Response:
-    ask = await ask_of(state, owner, body.full())
-    answered = whole(await collected(start(state, ask), request.receive))
-    flat = answered | {"session_id": ask.session_id, "trace_id": ask.trace_id}
+async def chat(body: SimpleQuestion, request: Request, owner: Owner, backend: BackendChatNow) -> Response:
+    ask, collected = await backend.ask(owner, body.full()), Collected()
+    await ended(backend.runs.start(ask, collected), request.receive)
+    flat = answer_of(collected.told) | {"session_id": ask.session_id, "trace_id": ask.trace_id}
     return Response(orjson.dumps(flat), media_type="application/json")
 
 
 @router.post("/api/chat/stream")
-async def chat_stream(body: SimpleQuestion, owner: Owner, state: StateNow) -> Response:
+async def chat_stream(body: SimpleQuestion, owner: Owner, backend: BackendChatNow) -> Response:
     """`data: {"type": "delta", "text": …}`; the types are those of /api/v1/chat/stream."""
-    return streamed(state, await ask_of(state, owner, body.full()), TypedEvents(_untyped))
+    return streamed(backend.runs.start(await backend.ask(owner, body.full()), TypedEvents(_untyped)))
 
 
 def _untyped(name: str, payload: dict[str, Any]) -> bytes:

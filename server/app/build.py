@@ -1,108 +1,138 @@
-"""The one place where the server's parts are built, put together, and closed in reverse."""
+"""The one place that knows every class: the parts of the house are built, put together, and closed in reverse."""
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
-
-from fastapi import Depends, Request
+from typing import TYPE_CHECKING, Any
 
 from models.base import Embedder, Generator
 from models.engines.engine import Engine
-from retrieval.prompting.prompt_texts import Style
+from retrieval.ingest.documents import Documents
+from retrieval.store.store import Store
 from server.access.admission import Admission
-from server.access.auth import DEFAULT_OWNER, Keys
-from server.answering.running import RunningAnswers
+from server.access.keys import DEFAULT_OWNER, Keys
+from server.answering.answer import Answerer, Limits
+from server.answering.ask import Asking, Defaults
+from server.answering.generators import Generators
+from server.answering.run import Runs
+from server.api.chat import BackendChat
 from server.app.profile import options
-from server.records.database import Database
+from server.openai.chat.passthrough import Passthrough
+from server.openai.chat.route import Chat
+from server.openai.responses.question import Responding
+from server.openai.retrieval.models import Catalogue
+from server.openai.retrieval.rerank import Reranking
+from server.openai.retrieval.search import Searching
+from server.records.database import RecordsDatabase
+from server.records.responses import Responses
 from server.records.turns import Turns
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
-    from retrieval.indexes.manager import Corpus
+    from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
     from retrieval.ranking.raw_texts import Relevance
     from retrieval.ranking.search import Retriever
-    from retrieval.ranking.stages import Plan
-    from retrieval.store.store import Store
+    from retrieval.ranking.stages import RerankPlan
 
-log = logging.getLogger("ragpod.state")
+    Related = Callable[[str, Sequence[str], Sequence[str] | None], Awaitable[Relevance]]
+
+log = logging.getLogger("ragpod.build")
 
 
-@dataclass(slots=True)
-class State:
-    """started: Unix seconds."""
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The retrieval room: what is stored, indexed, ingested and found. embedder, plan: what it is searched with."""
 
-    settings: Settings
-    keys: Keys
-    store: "Store"
-    corpus: "Corpus"
+    store: Store
+    indexes: "IndexManager"
     embedder: Embedder
-    tokenizer: "Tokenizer"
-    plan: "Plan"
+    plan: "RerankPlan"
     retriever: "Retriever"
     ingestor: "Ingestor"
     upkeep: "Upkeep"
-    engine: Engine
-    extractive: Generator
-    database: Database
+    relevance: "Related"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A server that is ready to be served. Routes see of it what `provided` gives them."""
+
+    settings: Settings
+    keys: Keys
+    library: Library
+    generators: Generators
+    database: RecordsDatabase
     turns: Turns
     admission: Admission
-    running: RunningAnswers
+    runs: Runs
     metrics: Metrics
-    style: Style = "full"
-    started: int = field(default_factory=lambda: int(time.time()))
 
-    @property
-    def evidence_tokens(self) -> int:
-        """Of evidence that a prompt may hold: half of what the engine reads, where the settings do not say."""
-        return self.settings.retrieval.context_tokens or self.engine.generator.context_tokens // 2
-
-    async def relevance(self, query: str, texts: Sequence[str], stages: Sequence[str] | None = None) -> "Relevance":
-        """By the rerank stages; None: by the best that there are. Raises UnknownStages."""
-        from retrieval.ranking.raw_texts import relevance
-
-        return await relevance(query, texts, self.embedder, self.tokenizer, self.plan, stages)
-
-    def missing(self) -> list[str]:
-        """What a ready server has and this one has not, without details: /ready is open to everyone."""
-        return [] if self.engine.status == "ready" else [f"engine: {self.engine_now}"]
-
-    @property
-    def engine_now(self) -> str:
-        """Its status, and while it starts how far: "starting: loading weights 40%"."""
-        engine = self.engine.state
-        return f"{engine.status}: {engine.progress}" if engine.progress else engine.status
-
-
-async def get_state(request: Request) -> State:
-    state: State = request.app.state.ragpod
-    return state
+    def provided(self) -> Mapping[type[Any], Any]:
+        """What routes and middleware may ask for, by its type (server/http/provided.py)."""
+        settings, library, limits = self.settings, self.library, self.settings.limits
+        store, embedder, reranker = library.store, library.embedder, library.plan.reranker
+        asking = Asking(store, self.generators, _defaults(settings))
+        responses = Responses(self.database)
+        passthrough = Passthrough(self.runs, asking, limits.total_seconds)
+        given = (
+            self.keys,
+            self.metrics,
+            self.generators,
+            self.runs,
+            self.turns,
+            responses,
+            store,
+            Documents(store, library.ingestor, library.indexes),
+            Catalogue(store, self.generators, embedder, reranker),
+            Chat(self.runs, asking, passthrough, embedder),
+            Responding(self.runs, asking, responses),
+            BackendChat(self.runs, asking),
+            Searching(store, library.retriever, self.generators, settings.retrieval.candidates, limits.search_seconds),
+            Reranking(library.relevance, embedder, reranker.name if reranker else None, limits.search_seconds),
+        )
+        return {**{type(each): each for each in given}, Embedder: embedder}
 
 
-StateNow = Annotated[State, Depends(get_state)]
+def _defaults(settings: Settings) -> Defaults:
+    retrieval, limits = settings.retrieval, settings.limits
+    return Defaults(
+        store=settings.default_store,
+        candidates=retrieval.candidates,
+        keep=retrieval.keep,
+        min_score=retrieval.min_score,
+        rerank=retrieval.rerank,
+        evidence_tokens=retrieval.context_tokens,
+        answer_tokens=settings.engine.answer_tokens,
+        max_tokens=limits.max_tokens,
+        messages=limits.messages,
+    )
 
 
 @asynccontextmanager
-async def open_state(
-    settings: Settings, *, embedder: Embedder | None = None, tokenizer: "Tokenizer | None" = None
-) -> AsyncIterator[State]:
+async def open_parts(
+    settings: Settings,
+    *,
+    embedder: Embedder | None = None,
+    tokenizer: "Tokenizer | None" = None,
+    engine: Engine | None = None,
+    keys: Keys | None = None,
+) -> AsyncIterator[Parts]:
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
-    A given embedder or tokenizer stays its giver's. The engine may still be starting: see State.missing.
-    Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights is not installed).
+    A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. The engine may
+    still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights
+    is not installed).
     """
     from models.profiles import resolve
     from retrieval.passages.tokenize import Tokenizer
-    from retrieval.store.store import Store
 
     chosen = options(settings)
     profile = await asyncio.to_thread(resolve, settings.profile, chosen.models, chosen.engines)
@@ -112,81 +142,72 @@ async def open_state(
         store = await asyncio.to_thread(Store, settings.data_dir)
         stack.callback(store.close)
         await asyncio.to_thread(store.ensure_store, DEFAULT_OWNER, settings.default_store)
-        engine = await stack.enter_async_context(profile.engine())
+        running = engine or await stack.enter_async_context(profile.engine())
         tokenizer = tokenizer or Tokenizer.load()
         embedder = embedder or await _embedder(profile, stack)
         plan = await _plan(settings, profile, embedder, stack)
-        database = await Database.open(settings.data_dir)
+        database = await RecordsDatabase.open(settings.data_dir)
         stack.push_async_callback(database.close)
-        state = await _assembled(stack, settings, profile, store, embedder, tokenizer, plan, engine, database)
-        _watch(state)
+        library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
+        generators = Generators(running, _quoting(embedder, tokenizer), profile.prompt_style)
+        parts = _served(settings, keys or Keys.of(settings.api_keys), library, generators, database)
+        stack.push_async_callback(parts.runs.aclose)
+        _watch(parts)
         await stack.enter_async_context(_warming(tokenizer))
-        yield state
+        yield parts
 
 
-async def _assembled(
+async def _library(
     stack: AsyncExitStack,
     settings: Settings,
     profile: "Profile",
-    store: "Store",
+    store: Store,
     embedder: Embedder,
     tokenizer: "Tokenizer",
-    plan: "Plan",
-    engine: Engine,
-    database: Database,
-) -> State:
-    from models.quoting.extractive import ExtractiveGenerator
+    plan: "RerankPlan",
+) -> Library:
     from retrieval.indexes.dense.index import DenseConfig
-    from retrieval.indexes.manager import Corpus
+    from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.ranking.search import Retriever
 
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
-    corpus = await asyncio.to_thread(
-        partial(Corpus, store, settings.data_dir, embedder.dim, embedder.name, dense=dense)
+    manager = await asyncio.to_thread(
+        partial(IndexManager, store, settings.data_dir, embedder.dim, embedder.name, dense=dense)
     )
-    stack.callback(corpus.close)
-    ingestor = Ingestor(store, corpus, embedder, tokenizer)
+    stack.callback(manager.close)
+    ingestor = Ingestor(store, manager, embedder, tokenizer)
     stack.push_async_callback(ingestor.aclose)
     await ingestor.start()
-    upkeep = Upkeep(store, corpus)
+    upkeep = Upkeep(store, manager)
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
-    metrics, limits = Metrics(), settings.limits
-    running = RunningAnswers(lambda reason: metrics.cancellations.labels(reason).inc())
-    stack.push_async_callback(running.close)
-    return State(
-        settings=settings,
-        keys=Keys.of(settings.api_keys),
-        store=store,
-        corpus=corpus,
-        embedder=embedder,
-        tokenizer=tokenizer,
-        plan=plan,
-        retriever=Retriever(store, corpus, embedder, tokenizer, plan),
-        ingestor=ingestor,
-        upkeep=upkeep,
-        engine=engine,
-        extractive=ExtractiveGenerator(embedder, tokenizer.terms),
-        database=database,
-        turns=Turns(database),
-        admission=Admission(limits.answers, limits.queue, limits.queue_seconds),
-        running=running,
-        metrics=metrics,
-        style=profile.prompt_style,
-    )
+    retriever = Retriever(store, manager, embedder, tokenizer, plan)
+    related = _relevance(embedder, tokenizer, plan)
+    return Library(store, manager, embedder, plan, retriever, ingestor, upkeep, related)
 
 
-async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "Plan":
+def _served(
+    settings: Settings, keys: Keys, library: Library, generators: Generators, database: RecordsDatabase
+) -> Parts:
+    limits, metrics, turns = settings.limits, Metrics(), Turns(database)
+    admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
+    seconds = Limits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
+    answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
+    runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds)
+    return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)
+
+
+async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "RerankPlan":
     from retrieval.ranking.ranker import Ranker
-    from retrieval.ranking.stages import Plan
+    from retrieval.ranking.stages import RerankPlan
 
     given = settings.retrieval
     reranker = await asyncio.to_thread(profile.load_reranker)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
-    return Plan(
+    return RerankPlan(
         ranker=await asyncio.to_thread(Ranker.load, Ranker.file_for(lexical=embedder.lexical)),
         reranker=reranker,
         late_interaction=await asyncio.to_thread(profile.late_interaction),
@@ -201,6 +222,18 @@ async def _embedder(profile: "Profile", stack: AsyncExitStack) -> Embedder:
     return embedder
 
 
+def _quoting(embedder: Embedder, tokenizer: "Tokenizer") -> Generator:
+    from models.quoting.extractive import ExtractiveGenerator
+
+    return ExtractiveGenerator(embedder, tokenizer.terms)
+
+
+def _relevance(embedder: Embedder, tokenizer: "Tokenizer", plan: "RerankPlan") -> "Related":
+    from retrieval.ranking.raw_texts import relevance
+
+    return lambda query, texts, stages: relevance(query, texts, embedder, tokenizer, plan, stages)
+
+
 @asynccontextmanager
 async def _warming(tokenizer: "Tokenizer") -> AsyncIterator[None]:
     """The Korean analyser (a second of CPU) loads when all else is there; a question that needs it earlier waits."""
@@ -211,12 +244,12 @@ async def _warming(tokenizer: "Tokenizer") -> AsyncIterator[None]:
         await asyncio.wait([warming])
 
 
-def _watch(state: State) -> None:
-    watch = state.metrics.watch
-    watch("answers_running", "Answers being worked on.", lambda: state.admission.running)
-    watch("answers_waiting", "Answers in the queue.", lambda: state.admission.waiting)
-    watch("engine_up", "1 where the engine is ready.", lambda: state.engine.status == "ready")
-    watch("engine_restarts", "Starts of the engine after its first.", lambda: state.engine.restarts)
-    watch("ingest_unfinished", "Files waiting or being ingested.", lambda: state.ingestor.unfinished)
+def _watch(parts: Parts) -> None:
+    watch, library, engine = parts.metrics.watch, parts.library, parts.generators.engine
+    watch("answers_running", "Answers being worked on.", lambda: parts.admission.running)
+    watch("answers_waiting", "Answers in the queue.", lambda: parts.admission.waiting)
+    watch("engine_up", "1 where the engine is ready.", lambda: engine.status == "ready")
+    watch("engine_restarts", "Starts of the engine after its first.", lambda: engine.restarts)
+    watch("ingest_unfinished", "Files waiting or being ingested.", lambda: library.ingestor.unfinished)
     text = "Lowest measured recall@10 of the dense indexes in memory; 1 where all are searched exactly."
-    watch("dense_recall", text, lambda: min(state.corpus.recalls().values(), default=1.0))
+    watch("dense_recall", text, lambda: min(library.indexes.recalls().values(), default=1.0))

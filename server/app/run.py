@@ -1,4 +1,4 @@
-"""The server as a process: uvicorn on uvloop and httptools, one state, signals that drain."""
+"""The server as a process: uvicorn on uvloop and httptools, one set of parts, signals that drain."""
 
 import asyncio
 import contextlib
@@ -13,14 +13,14 @@ import uvloop
 
 from server.app.allocator import limit_arenas
 from server.app.app import create_app
-from server.app.build import State, open_state
+from server.app.build import Parts, open_parts
 from server.settings.settings import Settings
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
-    """Signals are the caller's: uvicorn's own handling would raise them again before the state is closed."""
+    """Signals are the caller's: uvicorn's own handling would raise them again before the parts are closed."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -40,7 +40,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     """Serves until SIGINT or SIGTERM; running answers may finish first, up to `limits.drain_seconds`.
 
     Calls on_ready(url) once requests are taken. Raises OSError where the address is taken, and whatever
-    open_state raises.
+    open_parts raises.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("ragpod").setLevel(settings.log_level.upper())
@@ -50,16 +50,16 @@ def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(state: State) -> AsyncIterator[str]:
-    """A server over a ready state, in this event loop, as long as the context lasts; yields its URL."""
+async def serving(parts: Parts) -> AsyncIterator[str]:
+    """A server over ready parts, in this event loop, as long as the context lasts; yields its URL."""
     ready = asyncio.Event()
-    with _bound(state.settings) as listener:
-        server = _Server(_config(state), ready.set)
+    with _bound(parts.settings) as listener:
+        server = _Server(_config(parts), ready.set)
         task = asyncio.create_task(server.serve([listener]))
         try:
             await _first(task, ready)
-            url = _url(state.settings, listener)
-            state.store.announce(url)
+            url = _url(parts.settings, listener)
+            parts.library.store.announce(url)
             yield url
         finally:
             server.should_exit = True
@@ -72,31 +72,31 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     for number in SIGNALS:
         loop.add_signal_handler(number, opening.cancel)
     with _bound(settings) as listener:
-        async with open_state(settings) as state:
+        async with open_parts(settings) as parts:
             url = _url(settings, listener)
-            server = _Server(_config(state), lambda: _announce(state, url, on_ready))
+            server = _Server(_config(parts), lambda: _announce(parts, url, on_ready))
             for number in SIGNALS:
                 loop.add_signal_handler(number, server.handle_exit, number, None)
             await server.serve([listener])
 
 
-def _announce(state: State, url: str, on_ready: Callable[[str], None]) -> None:
+def _announce(parts: Parts, url: str, on_ready: Callable[[str], None]) -> None:
     """Other processes learn from the data directory's lock where this one listens."""
     gc.freeze()  # what is loaded stays: a full collection over it stopped every stream for 85 ms
-    state.store.announce(url)
+    parts.library.store.announce(url)
     on_ready(url)
 
 
-def _config(state: State) -> uvicorn.Config:
+def _config(parts: Parts) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(state),
+        create_app(parts),
         http="httptools",
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=round(state.settings.limits.drain_seconds),
+        timeout_graceful_shutdown=round(parts.settings.limits.drain_seconds),
     )
 
 

@@ -17,7 +17,7 @@ from server.cli.terminal import CommandError
 from server.settings.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from server.app.build import State
+    from server.app.build import Parts
 
 START_SECONDS = 15
 
@@ -72,18 +72,18 @@ async def own_server(settings: Settings) -> AsyncIterator[str]:
     """A server in this process, on loopback, for as long as the command runs; yields its URL. Raises CommandError."""
     from server.app.run import serving
 
-    async with opened_state(settings) as state, serving(state) as url:
+    async with opened_parts(settings) as parts, serving(parts) as url:
         yield url
 
 
 @asynccontextmanager
-async def opened_state(settings: Settings) -> AsyncIterator["State"]:
+async def opened_parts(settings: Settings) -> AsyncIterator["Parts"]:
     """Raises CommandError: the folder is in use or newer, or weights are missing."""
-    from server.app.build import open_state
+    from server.app.build import open_parts
 
     async with AsyncExitStack() as stack:
         try:
-            state = await stack.enter_async_context(open_state(settings))
+            parts = await stack.enter_async_context(open_parts(settings))
         except (ModelError, StoreError) as error:
             raise CommandError(str(error)) from None
-        yield state
+        yield parts

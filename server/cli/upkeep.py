@@ -9,7 +9,7 @@ from retrieval.indexes.consistency import Difference
 from retrieval.indexes.manager import Corpus
 from retrieval.store.store import Store
 from retrieval.store.types import StoreError
-from server.access.auth import DEFAULT_OWNER
+from server.access.keys import DEFAULT_OWNER
 from server.cli.connection import load_settings
 from server.cli.terminal import CommandError, say, say_json
 

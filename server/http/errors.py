@@ -1,59 +1,22 @@
-"""What a failure looks like outside: one table from exceptions to status, type and code.
+"""Failures on the wire. The body is OpenAI's: {"error": {"message", "type", "param", "code"}}."""
 
-The body is OpenAI's: {"error": {"message", "type", "param", "code"}}.
-"""
-
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from models import errors as model_errors
-from retrieval.filters import sql as filters
-from retrieval.store import types as store_types
-from server.answering.events import ErrorEvent
+from server.answering import failures
+from server.answering.failures import TABLE, Failure
 
-RETRY_SECONDS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """retry_after: seconds; None says that the same request will not succeed later."""
-
-    status: int
-    message: str
-    type: str = "invalid_request_error"
-    code: str | None = None
-    param: str | None = None
-    retry_after: int | None = None
-
-    def body(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
-
-    def headers(self) -> dict[str, str]:
-        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
-
-    def response(self, path: str) -> Response:
-        """Under /api/ the body also has `"success": false`."""
-        body = {"success": False} | self.body() if path.startswith("/api/") else self.body()
-        return Response(orjson.dumps(body), self.status, self.headers(), "application/json")
-
-    def event(self) -> ErrorEvent:
-        return ErrorEvent(
-            code=self.code or self.type,
-            message=self.message,
-            retryable=self.retry_after is not None,
-            status=self.status,
-            type=self.type,
-            param=self.param,
-            retry_after=self.retry_after,
-        )
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
 class ApiError(Exception):
-    """Refused for a reason that the caller is told."""
+    """A request that is refused for a reason that the caller is told."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -68,31 +31,62 @@ def not_found(message: str, code: str = "not_found", param: str | None = None) -
     return ApiError(Failure(404, message, code=code, param=param))
 
 
-# exception -> status, type, code, retry_after; the first that matches along the class's ancestors counts
-TABLE: dict[type[BaseException], tuple[int, str, str, int | None]] = {
-    model_errors.Overloaded: (503, "overloaded_error", "overloaded", RETRY_SECONDS),
-    model_errors.Unavailable: (503, "service_unavailable_error", "engine_unavailable", RETRY_SECONDS),
-    model_errors.Timeout: (504, "timeout_error", "timeout", RETRY_SECONDS),
-    model_errors.InputTooLong: (400, "invalid_request_error", "context_length_exceeded", None),
-    model_errors.BadRequest: (400, "invalid_request_error", "bad_request", None),
-    store_types.UnknownCursor: (400, "invalid_request_error", "invalid_cursor", None),
-    store_types.Expired: (404, "invalid_request_error", "vector_store_expired", None),
-    store_types.NotFound: (404, "invalid_request_error", "not_found", None),
-    filters.InvalidFilter: (400, "invalid_request_error", "invalid_filter", None),
-    store_types.EmbedderMismatch: (409, "invalid_request_error", "embedder_mismatch", None),
-}
-
-
 def failure_of(error: BaseException) -> Failure:
-    """What the caller is told of `error`; an unforeseen one says nothing of its inside."""
-    if isinstance(error, ApiError):
-        return error.failure
-    for ancestor in type(error).__mro__:
-        if ancestor in TABLE:
-            status, kind, code, retry = TABLE[ancestor]
-            return Failure(status, str(error) or code, kind, code, getattr(error, "param", None), retry)
-    return Failure(500, "internal error; the server's log has it", "server_error", "internal_error")
+    return error.failure if isinstance(error, ApiError) else failures.failure_of(error)
 
 
-def failure_of_event(event: ErrorEvent) -> Failure:
-    return Failure(event.status, event.message, event.type, event.code, event.param, event.retry_after)
+def error_body(failure: Failure) -> dict[str, Any]:
+    shown = {"message": failure.message, "type": failure.type, "param": failure.param, "code": failure.code}
+    return {"error": shown}
+
+
+def respond(failure: Failure, path: str) -> Response:
+    """Under /api/ the body also has `"success": false`."""
+    body = {"success": False} | error_body(failure) if path.startswith("/api/") else error_body(failure)
+    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    headers |= {"WWW-Authenticate": "Bearer"} if failure.status == 401 else {}
+    return Response(orjson.dumps(body), failure.status, headers, "application/json")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Every failure has OpenAI's body, unknown routes and bad bodies too."""
+
+    @app.exception_handler(Exception)
+    async def any_error(request: Request, error: Exception) -> Response:
+        return respond(failure_of(error), request.url.path)
+
+    for expected in (*TABLE, ApiError):
+        app.add_exception_handler(expected, any_error)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_body(request: Request, error: RequestValidationError) -> Response:
+        return respond(_of_validation(error), request.url.path)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        failure = Failure(error.status_code, str(error.detail), code=_CODES.get(error.status_code))
+        answer = respond(failure, request.url.path)
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def _of_validation(error: RequestValidationError) -> Failure:
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return Failure(400, "the body is not valid JSON", code="invalid_json")
+    if isinstance(error.body, dict | list):
+        param = _param(first["loc"][1:], error.body, missing=first["type"] == "missing")
+    else:  # of a query, or a form
+        param = str(first["loc"][1]) if len(first["loc"]) > 1 else ""
+    return Failure(400, f"{param or 'body'}: {first['msg']}", code=first["type"], param=param or None)
+
+
+def _param(place: Sequence[int | str], body: Any, *, missing: bool) -> str:
+    """As a caller writes it: "messages[0].role". pydantic also names the branch of a union, which no body has."""
+    param, last = "", len(place) - 1
+    for depth, part in enumerate(place):
+        if isinstance(body, list) and isinstance(part, int) and part < len(body):
+            param, body = f"{param}[{part}]", body[part]
+        elif isinstance(body, dict) and (part in body or (missing and depth == last)):
+            param, body = (f"{param}.{part}" if param else str(part)), body.get(part)
+    return param

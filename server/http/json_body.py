@@ -7,8 +7,10 @@ import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from server.http.errors import ApiError, Failure, bad_request
+from server.answering.failures import Failure
+from server.http.errors import ApiError, bad_request
 
+IDENTIFIER = r"^[A-Za-z0-9_.:-]{1,128}$"  # of a caller's own: a session
 DEPTH = 100  # of lists and objects in each other; orjson writes 254
 
 

@@ -1,7 +1,7 @@
 """Server-sent events over bare ASGI: our own framing, heartbeats as comments, early failures with their status."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -9,15 +9,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.answering.events import ErrorEvent, Sources, Stage, Started
-from server.answering.running import Running, cancelled_on_disconnect
-from server.http.errors import failure_of_event
+from server.answering.failures import failure_of_event
+from server.answering.run import HOLD_SECONDS, Rendered
+from server.answering.running import Running
+from server.http.errors import respond
+from server.http.leaving import cancelled_on_disconnect
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PING = b": ping\n\n"
 RETRIEVING = b": retrieving\n\n"
-HOLD_SECONDS = 0.1
 FIRST_BYTE_SECONDS = 2.0
-T = TypeVar("T")
+E = TypeVar("E")
 
 
 def data(payload: Any) -> bytes:
@@ -28,8 +30,8 @@ def typed(name: str, payload: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n"
 
 
-class EventStream(Response, Generic[T]):
-    """Sends what `render` makes of the events of `running`.
+class EventStream(Response, Generic[E]):
+    """Sends the frames of what `running` gives.
 
     Until the headers are out a failure answers with its own HTTP status. They go out with the first words of the
     answer, or `hold` seconds after the first frame, and in any case `first_byte` seconds after the beginning, with a
@@ -41,8 +43,7 @@ class EventStream(Response, Generic[T]):
 
     def __init__(
         self,
-        running: Running[T],
-        render: Callable[[Sequence[T]], bytes],
+        running: Running[Rendered[E]],
         heartbeat: float,
         headers: Mapping[str, str] | None = None,
         hold: float = HOLD_SECONDS,
@@ -51,14 +52,14 @@ class EventStream(Response, Generic[T]):
         self.status_code, self.background, self.body = 200, None, b""
         self.init_headers({**HEADERS, **(headers or {})})
         del self.headers["content-length"]
-        self._running, self._render = running, render
+        self._running = running
         self._heartbeat, self._hold, self._first_byte = heartbeat, hold, first_byte
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with cancelled_on_disconnect(self._running, receive):
             refused = await self._stream(send)
         if refused is not None:
-            await failure_of_event(refused).response(scope["path"])(scope, receive, send)
+            await respond(failure_of_event(refused), scope["path"])(scope, receive, send)
 
     async def _stream(self, send: Send) -> ErrorEvent | None:
         """Everything is sent, or nothing was and the failure that came first is returned."""
@@ -69,7 +70,7 @@ class EventStream(Response, Generic[T]):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": held, "more_body": True})
         while (items := await self._running.next(self._heartbeat)) is not None:
-            if frames := self._render(items) if items else PING:
+            if frames := _frames(items) if items else PING:
                 await send({"type": "http.response.body", "body": frames, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return None
@@ -81,7 +82,7 @@ class EventStream(Response, Generic[T]):
         while (items := await self._running.next(max(latest - now(), 0.0))) is not None:
             if error := _early_failure(items):
                 return error
-            frames = self._render(items)
+            frames = _frames(items)
             if frames and not held:
                 latest = min(latest, now() + self._hold)
             held += frames
@@ -95,11 +96,15 @@ class EventStream(Response, Generic[T]):
             pass
 
 
-def _early_failure(items: Sequence[object]) -> ErrorEvent | None:
+def _frames(items: Sequence[Rendered[E]]) -> bytes:
+    return b"".join([item.frames for item in items])
+
+
+def _early_failure(items: Sequence[Rendered[E]]) -> ErrorEvent | None:
     """A failure with no word of the answer before it."""
-    first = next((item for item in items if not _preliminary(item)), None)
+    first = next((item.event for item in items if not _preliminary(item)), None)
     return first if isinstance(first, ErrorEvent) else None
 
 
-def _preliminary(item: object) -> bool:
-    return isinstance(item, Started | Stage | Sources)
+def _preliminary(item: Rendered[E]) -> bool:
+    return isinstance(item.event, Started | Stage | Sources)

@@ -42,7 +42,7 @@ MIGRATIONS = (
 )
 
 
-class Database:
+class RecordsDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, "turns")

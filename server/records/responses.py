@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from server.http.errors import ApiError, not_found
-from server.openai.chat.tools import Json
-from server.records.database import Database
+from server.records.database import RecordsDatabase
+from server.records.errors import UnknownItem, UnknownResponse
 
 LONGEST_CHAIN = 256
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Stored:
 class Responses:
     """Every call takes the owner: another owner's id is as unknown as one that never was."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: RecordsDatabase) -> None:
         self._database = database
 
     async def save(self, owner: str, stored: Stored) -> None:
@@ -34,24 +34,24 @@ class Responses:
         await self._database.run(lambda db: db.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)", row))
 
     async def get(self, owner: str, response_id: str, param: str = "response_id") -> Stored:
-        """Raises ApiError (404)."""
+        """param: the request's name for the id. Raises UnknownResponse."""
         query = "SELECT id, previous_id, input, response FROM responses WHERE id = ? AND owner = ?"
         row = await self._database.run(lambda db: db.execute(query, (response_id, owner)).fetchone())
         if row is None:
-            raise unknown(response_id, param)
-        return _stored(row)
+            raise _unknown(response_id, param)
+        return Stored(row[0], row[1], orjson.loads(row[2]), orjson.loads(row[3]))
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Raises ApiError (404)."""
+        """Raises UnknownResponse."""
         query = "DELETE FROM responses WHERE id = ? AND owner = ?"
         gone = await self._database.run(lambda db: db.execute(query, (response_id, owner)).rowcount)
         if not gone:
-            raise unknown(response_id)
+            raise _unknown(response_id)
 
     async def conversation(self, owner: str, response_id: str | None) -> list[Json]:
         """Input and output items of that response and of all before it, the oldest first.
 
-        Raises ApiError (404), also where one of those before it was deleted.
+        Raises UnknownResponse, also where one of those before it was deleted.
         """
         chain: list[Stored] = []
         while response_id is not None and len(chain) < LONGEST_CHAIN:
@@ -60,7 +60,7 @@ class Responses:
         return [item for stored in reversed(chain) for item in (*stored.input, *stored.response["output"])]
 
     async def referred(self, owner: str, items: list[Json]) -> list[Json]:
-        """Each item_reference replaced by the item, its id kept. Raises ApiError (404).
+        """Each item_reference replaced by the item, its id kept. Raises UnknownItem.
 
         An id of ours tells the response: prefix, underscore, 32 digits of the response, its place there.
         """
@@ -68,19 +68,16 @@ class Responses:
 
     async def _referred(self, owner: str, reference: Json) -> Json:
         identity: str = reference["id"]
+        unknown = UnknownItem(f"no item {identity[:100]!r}", "input")
         try:
             stored = await self.get(owner, f"resp_{identity.partition('_')[2][:32]}")
-        except ApiError:
-            raise not_found(f"no item {identity[:100]!r}", "item_not_found", "input") from None
+        except UnknownResponse:
+            raise unknown from None
         items: list[Json] = [*stored.input, *stored.response["output"]]
         if found := next((item for item in items if item["id"] == identity), None):
             return found
-        raise not_found(f"no item {identity[:100]!r}", "item_not_found", "input")
+        raise unknown
 
 
-def unknown(response_id: str, param: str = "response_id") -> ApiError:
-    return not_found(f"no response {response_id[:100]!r}", "response_not_found", param)
-
-
-def _stored(row: Any) -> Stored:
-    return Stored(row[0], row[1], orjson.loads(row[2]), orjson.loads(row[3]))
+def _unknown(response_id: str, param: str = "response_id") -> UnknownResponse:
+    return UnknownResponse(f"no response {response_id[:100]!r}", param)

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from server.http.errors import not_found
-from server.records.database import Database
+from server.records.database import RecordsDatabase
+from server.records.errors import UnknownTurn
 
 
 class Status(StrEnum):
@@ -54,7 +54,7 @@ class Turn:
 
 
 class Turns:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: RecordsDatabase) -> None:
         self._database = database
 
     async def save(self, turn: Turn) -> None:
@@ -62,11 +62,11 @@ class Turns:
         await self._database.run(lambda db: db.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row))
 
     async def get(self, owner: str, trace_id: str) -> Turn:
-        """Raises ApiError (404): unknown, or another owner's."""
+        """Raises UnknownTurn, also of another owner's."""
         query = "SELECT turn FROM turns WHERE trace_id = ? AND owner = ?"
         row = await self._database.run(lambda db: db.execute(query, (trace_id, owner)).fetchone())
         if row is None:
-            raise not_found(f"no trace {trace_id!r}", "trace_not_found")
+            raise UnknownTurn(f"no trace {trace_id!r}")
         return _turn(orjson.loads(row[0]))
 
 

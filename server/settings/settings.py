@@ -5,7 +5,6 @@ defaults here; keyword arguments (the command line) win over all. A section's se
 `RAGPOD_ENGINE_URL` is `[engine] url`. Unknown names and bad values stop the start.
 """
 
-import difflib
 import ipaddress
 import os
 import tomllib
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -24,6 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from server.settings.problems import problem
 from server.settings.sections import EngineSettings, LimitSettings, ModelSettings, RetrievalSettings, Section
 
 PREFIX = "RAGPOD_"
@@ -73,7 +72,7 @@ class Settings(BaseSettings):
         try:
             return cls(**{name: value for name, value in overrides.items() if value is not None})
         except ValidationError as error:
-            lines = [_line(detail) for detail in error.errors(include_url=False)]
+            lines = [problem(detail, PREFIX, list(setting_names())) for detail in error.errors(include_url=False)]
             raise SettingsError("\n".join(lines)) from None
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"{config_file()}: {error}") from None
@@ -144,24 +143,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return HIDDEN
     return str(value) if isinstance(value, Path) else value
-
-
-def _line(error: ErrorDetails) -> str:
-    """One problem as `key: what is wrong`; the value is shown only where it cannot be a secret."""
-    key = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown setting{_suggestion(key)}"
-    if not key:
-        return message
-    shown = "" if "key" in key else f" (given: {error['input']!r})"
-    return f"{key}: {message}{shown}"
-
-
-def _suggestion(key: str) -> str:
-    from_environment = key.upper().startswith(PREFIX)
-    names = (
-        [PREFIX + n.upper().replace(".", "_") for n in setting_names()] if from_environment else list(setting_names())
-    )
-    near = difflib.get_close_matches(key.upper() if from_environment else key, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""

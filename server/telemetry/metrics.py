@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.answering.running import Reason
 from server.answering.work import Work
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -47,30 +47,9 @@ class Metrics:
         self.tokens.labels("prompt").inc(work.usage.prompt_tokens)
         self.tokens.labels("completion").inc(work.usage.completion_tokens)
 
+    def count_cancellation(self, reason: Reason) -> None:
+        self.cancellations.labels(reason).inc()
 
-class RequestMetrics:
-    """ASGI middleware; `route` is the template ("/v1/files/{file_id}"), so ids never become label values."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 0
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        metrics: Metrics = scope["app"].state.ragpod.metrics
-        metrics.in_flight.inc()
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            metrics.in_flight.dec()
-            route = getattr(scope.get("route"), "path", "unknown")
-            metrics.requests.labels(route, scope["method"], status or "none").inc()
+    def count_relayed(self, status: str) -> None:
+        """Of the engine's own id."""
+        self.answers.labels(status).inc()

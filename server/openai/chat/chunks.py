@@ -1,16 +1,17 @@
 """Events to OpenAI's chat completion chunks; a pure function of the events."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from models.base import ToolCall
 from server.answering.events import Done, ErrorEvent, Event, ReasoningDelta, Sources, Started, TextDelta, ToolCallDelta
-from server.answering.transcript import Transcript
+from server.answering.failures import failure_of_event
+from server.answering.transcript import Transcript, usage_of
 from server.http import sse
-from server.http.errors import failure_of_event
+from server.http.errors import error_body
 from server.openai.chat.render import (
     DONE,
     Form,
@@ -20,7 +21,6 @@ from server.openai.chat.render import (
     context,
     finish_reason,
     metadata,
-    usage_of,
 )
 
 OBFUSCATED_TO = 32  # bytes; a delta with its padding is a multiple
@@ -35,10 +35,7 @@ class Chunks:
         self._opened = False
         self._head = self._tail = b""
 
-    def __call__(self, events: Iterable[Event]) -> bytes:
-        return b"".join(map(self._frames, events))
-
-    def _frames(self, event: Event) -> bytes:
+    def feed(self, event: Event) -> bytes:
         self._told.add(event)
         match event:
             case TextDelta():
@@ -52,7 +49,7 @@ class Chunks:
             case Sources():
                 return self._open()
             case ErrorEvent():
-                return sse.data(failure_of_event(event).body())
+                return sse.data(error_body(failure_of_event(event)))
             case Done():
                 return self._close(event)
             case _:

@@ -4,7 +4,7 @@ The same admission, cancellation and limits as an answer from documents; no URL 
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import orjson
@@ -13,14 +13,14 @@ from fastapi import Request, Response
 from models.wire.engine_errors import status_of
 from models.wire.sse import SseParser
 from models.wire.whole_answer import Reply
-from server.answering.ask import new_id
-from server.answering.deadline import within
+from server.answering.ask import Asking, new_id
 from server.answering.events import ErrorEvent
-from server.answering.running import cancelled_on_disconnect
-from server.app.build import State
+from server.answering.failures import RETRY_SECONDS, Failure, failure_of_event
+from server.answering.run import Relayed, Runs
+from server.answering.running import within
 from server.http import sse
-from server.http.collect import PATIENCE_SECONDS
-from server.http.errors import RETRY_SECONDS, ApiError, Failure, bad_request, failure_of, failure_of_event
+from server.http.delivery import ended, streamed, whole
+from server.http.errors import bad_request, error_body
 from server.openai.chat.fields import refuse
 from server.openai.chat.messages import text_of
 from server.openai.chat.render import DONE
@@ -36,50 +36,46 @@ _REACHES_OUT = re.compile(
 )
 
 
-async def relay(state: State, owner: str, body: ChatRequest, request: Request) -> Response:
-    """Raises ApiError where the engine is not asked, and where it refused or failed before its first byte."""
-    trace_id = new_id("trace")
-    payload = orjson.dumps(_payload(state, body, await request.json()))
-    running = state.running.start(owner, trace_id, _bytes(state, payload), last=STOPPED)
-    headers = {"X-Request-Id": trace_id}
-    if body.stream:
-        return sse.EventStream(running, Relayed(), state.settings.heartbeat_seconds, headers)
-    content = b""
-    async with cancelled_on_disconnect(running, request.receive):
-        while (items := await running.next(PATIENCE_SECONDS)) is not None:
-            for item in items:
-                if isinstance(item, ErrorEvent):
-                    raise ApiError(failure_of_event(item))
-                content += item
-    return Response(content, headers=headers, media_type="application/json")
+class Passthrough:
+    """seconds: of a whole answer."""
 
+    def __init__(self, runs: Runs, asking: Asking, seconds: float) -> None:
+        self._runs, self._asking, self._seconds = runs, asking, seconds
 
-def _payload(state: State, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
-    """The caller's own body, checked and with max_tokens cut to the limit."""
-    limits = state.settings.limits
-    refuse(raw)
-    for name in raw:
-        if _REACHES_OUT.search(name) or name == "ragpod":
-            raise bad_request(f"{name!r} is not accepted with the engine's own model id", name)
-    unknown = set(raw.get("chat_template_kwargs") or {}) - TEMPLATE_KEYS
-    if unknown:
-        raise bad_request(f"not accepted: {sorted(unknown)}", "chat_template_kwargs")
-    if isinstance(raw.get("priority"), int) and raw["priority"] < 0:
-        raise bad_request("priority is 0 or more: no caller goes before the others", "priority")
-    if len(body.messages) > limits.messages:
-        raise bad_request(f"more than {limits.messages} messages", "messages")
-    for index, message in enumerate(body.messages):
-        text_of(message.content, f"messages[{index}].content", ("text", "refusal"))
-    cut = {name: min(raw[name], limits.max_tokens) for name in ("max_tokens", "max_completion_tokens") if raw.get(name)}
-    return raw | cut
+    async def answer(self, owner: str, body: ChatRequest, request: Request) -> Response:
+        """Raises ApiError where the engine is not asked, and where it refused or failed before its first byte."""
+        payload = orjson.dumps(self._payload(body, await request.json()))
+        trace_id, items = new_id("trace"), self._bytes(payload)
+        if body.stream:
+            return streamed(self._runs.relay(owner, trace_id, items, WholeEvents(), STOPPED))
+        content = Content()
+        run = self._runs.relay(owner, trace_id, items, content, STOPPED)
+        await ended(run, request.receive)
+        return whole(run, content.read)
 
+    def _payload(self, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
+        """The caller's own body, checked and with max_tokens cut to the limit."""
+        limits = self._asking.defaults
+        refuse(raw)
+        for name in raw:
+            if _REACHES_OUT.search(name) or name == "ragpod":
+                raise bad_request(f"{name!r} is not accepted with the engine's own model id", name)
+        unknown = set(raw.get("chat_template_kwargs") or {}) - TEMPLATE_KEYS
+        if unknown:
+            raise bad_request(f"not accepted: {sorted(unknown)}", "chat_template_kwargs")
+        if isinstance(raw.get("priority"), int) and raw["priority"] < 0:
+            raise bad_request("priority is 0 or more: no caller goes before the others", "priority")
+        if len(body.messages) > limits.messages:
+            raise bad_request(f"more than {limits.messages} messages", "messages")
+        for index, message in enumerate(body.messages):
+            text_of(message.content, f"messages[{index}].content", ("text", "refusal"))
+        asked = (name for name in ("max_tokens", "max_completion_tokens") if raw.get(name))
+        return raw | {name: min(raw[name], limits.max_tokens) for name in asked}
 
-async def _bytes(state: State, payload: bytes) -> AsyncIterator[bytes | ErrorEvent]:
-    try:
+    async def _bytes(self, payload: bytes) -> AsyncGenerator[Relayed, None]:
         async with (
-            state.admission.admit(),
-            within(state.settings.limits.total_seconds, "the answer"),
-            state.engine.generator.proxy("/chat/completions", payload) as reply,
+            within(self._seconds, "the answer"),
+            self._asking.generators.client.proxy("/chat/completions", payload) as reply,
         ):
             if reply.status != 200:
                 yield (await _refusal(reply)).event()
@@ -87,11 +83,9 @@ async def _bytes(state: State, payload: bytes) -> AsyncIterator[bytes | ErrorEve
             streams = reply.headers.get("Content-Type", "").startswith("text/event-stream")
             async for chunk in _after_a_refusal(reply.chunks) if streams else reply.chunks:
                 yield chunk
-    except Exception as error:
-        yield failure_of(error).event()
 
 
-async def _after_a_refusal(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | ErrorEvent]:
+async def _after_a_refusal(chunks: AsyncIterator[bytes]) -> AsyncIterator[Relayed]:
     """The chunks, or what they refuse: vLLM under load begins a stream with HTTP 200 and then says 503 in it."""
     start, begun, parser = b"", False, SseParser()
     async for chunk in chunks:
@@ -137,16 +131,29 @@ def _failure(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) 
     )
 
 
-class Relayed:
-    """The engine's events, whole ones only: a heartbeat must never stand inside one."""
+class WholeEvents:
+    """Renders the engine's events, whole ones only: a heartbeat must never stand inside one."""
 
     def __init__(self) -> None:
         self._rest = b""
 
-    def __call__(self, items: Sequence[bytes | ErrorEvent]) -> bytes:
-        received = self._rest + b"".join(item for item in items if isinstance(item, bytes))
+    def feed(self, event: Relayed) -> bytes:
+        if isinstance(event, ErrorEvent):
+            self._rest = b""
+            return sse.data(error_body(failure_of_event(event))) + DONE
+        received = self._rest + event
         end = max(received.rfind(b"\n\n") + 2, received.rfind(b"\r\n\r\n") + 4)
         end = 0 if end < 4 and b"\n\n" not in received else end
         self._rest = received[end:]
-        failures = [sse.data(failure_of_event(item).body()) for item in items if isinstance(item, ErrorEvent)]
-        return received[:end] + b"".join(failures) + (DONE if failures else b"")
+        return received[:end]
+
+
+class Content:
+    """Of an answer that does not stream: nothing is shown before its end."""
+
+    def __init__(self) -> None:
+        self.read = b""
+
+    def feed(self, event: Relayed) -> bytes:
+        self.read += b"" if isinstance(event, ErrorEvent) else event
+        return b""

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.base import Usage
 from server.answering.events import Citation, Done, Sources, Started
-from server.answering.transcript import Choice, Transcript
+from server.answering.transcript import Choice, Transcript, usage_of
 from server.answering.work import candidate, source
 
 DONE = b"data: [DONE]\n\n"
@@ -127,14 +126,3 @@ def metadata(told: Transcript) -> Json:
     if told.done and told.done.finish_reason == "cancelled":
         known["cancelled"] = True
     return known
-
-
-def usage_of(told: Transcript) -> Json:
-    usage = told.usage.usage if told.usage else Usage()
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-    }

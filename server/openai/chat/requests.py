@@ -5,16 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.base import Sampling
-from models.wire.thinking import thinking_budget
+from server.answering.ask import Asking
 from server.http.errors import bad_request
+from server.http.json_body import IDENTIFIER
 from server.openai.chat.fields import FIELDS, refuse, unknown
 from server.openai.chat.messages import ChatMessage
 from server.openai.chat.tools import TOOLS, Format, Strict, Tool, ToolChoice, given
-from server.settings.settings import Settings
 
 CHOICES = 8
 STOPS = 4
-IDENTIFIER = r"^[A-Za-z0-9_.:-]{1,128}$"
 _INT64 = 2**63
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Bias = Annotated[float, Field(ge=-100, le=100)]
@@ -113,15 +112,9 @@ def check(body: ChatRequest) -> None:
         raise bad_request("tool_choice needs tools", "tool_choice")
 
 
-def sampling_of(body: ChatRequest, settings: Settings) -> Sampling:
-    """max_tokens is cut to the server's limit; an answer cut short says finish_reason "length".
-
-    Where the request names none, what it asks to be thought comes on top of the answer's own tokens.
-    """
-    usual = settings.engine.answer_tokens + thinking_budget(body.reasoning_effort)
-    asked = body.max_completion_tokens or body.max_tokens or usual
+def sampling_of(body: ChatRequest, asking: Asking) -> Sampling:
     return Sampling(
-        max_tokens=min(asked, settings.limits.max_tokens),
+        max_tokens=asking.max_tokens(body.max_completion_tokens or body.max_tokens, body.reasoning_effort),
         temperature=body.temperature,
         top_p=body.top_p,
         stop=tuple(body.stop or ()),

@@ -7,8 +7,8 @@ from typing import Any
 from models.base import Usage
 from retrieval.types import ScoredChunk
 from server.answering.events import Citation, Done, ErrorEvent
+from server.answering.failures import failure_of_event
 from server.answering.transcript import Transcript
-from server.http.errors import failure_of_event
 from server.openai.chat.render import metadata
 from server.openai.chat.tools import Json
 from server.openai.responses.request import LOGPROBS, RESULTS, ResponseRequest

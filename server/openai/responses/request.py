@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Sampling
-from models.wire.thinking import thinking_budget
-from server.answering.ask import MODEL
+from server.answering.ask import MODEL, Asking
 from server.http.errors import bad_request
 from server.openai.chat.requests import Extension, MetadataKey, MetadataValue
 from server.openai.chat.tools import TOOLS, Json, Strict
@@ -22,7 +21,6 @@ from server.openai.responses.tools import (
     ToolChoice,
     search_of,
 )
-from server.settings.settings import Settings
 
 RESULTS = "file_search_call.results"
 LOGPROBS = "message.output_text.logprobs"
@@ -106,12 +104,10 @@ def check(body: ResponseRequest) -> None:
         raise bad_request("tool_choice needs tools", "tool_choice")
 
 
-def sampling_of(body: ResponseRequest, settings: Settings) -> Sampling:
-    """max_output_tokens is cut to the server's limit; thoughts come on top where the request names none."""
+def sampling_of(body: ResponseRequest, asking: Asking) -> Sampling:
     effort = body.reasoning.effort if body.reasoning else None
-    asked = body.max_output_tokens or settings.engine.answer_tokens + thinking_budget(effort)
     return Sampling(
-        max_tokens=min(asked, settings.limits.max_tokens),
+        max_tokens=asking.max_tokens(body.max_output_tokens, effort),
         temperature=body.temperature,
         top_p=body.top_p,
         extra=_passed(body, effort),

@@ -2,17 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from models.base import Message
-from server.access.auth import Owner
-from server.app.build import StateNow
+from server.access.authentication import Owner
+from server.http.delivery import ended, streamed, whole
 from server.http.errors import bad_request, not_found
 from server.http.json_body import JsonRoute
+from server.http.provided import provided
 from server.openai.chat.tools import Json
-from server.openai.responses.answering import Answering, question_of
 from server.openai.responses.output import shown, shown_item
+from server.openai.responses.question import Responding, ResponseFrames
 from server.openai.responses.request import CountRequest, ResponseRequest
 from server.records.responses import Responses
 
@@ -21,27 +20,27 @@ Include = Annotated[
     list[Literal["file_search_call.results", "message.output_text.logprobs"]] | None,
     Query(alias="include[]"),
 ]
+RespondingNow = Annotated[Responding, provided(Responding)]
+ResponsesNow = Annotated[Responses, provided(Responses)]
 
 
 @router.post("")
-async def create(body: ResponseRequest, request: Request, owner: Owner, state: StateNow) -> Response:
+async def create(body: ResponseRequest, request: Request, owner: Owner, responding: RespondingNow) -> Response:
     """A cited answer from documents, or the engine's own; kept, so that another request can go on from it."""
-    answering = Answering(state, await question_of(state, owner, body))
+    question = await responding.question(owner, body)
+    rendered = ResponseFrames(question.frame)
+    run = responding.start(question, rendered)
     if body.stream:
-        return answering.streamed()
-    content = orjson.dumps(await answering.whole(request.receive))
-    return Response(content, headers=answering.headers, media_type="application/json")
+        return streamed(run)
+    await ended(run, request.receive)
+    return whole(run, shown(rendered.response, question.frame.include))
 
 
 @router.post("/input_tokens")
-async def count_input_tokens(body: CountRequest, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def count_input_tokens(body: CountRequest, owner: Owner, responding: RespondingNow) -> dict[str, Any]:
     """By the engine's own count, of the conversation and the instructions; what retrieval adds is not in it."""
-    ask = (await question_of(state, owner, body)).ask
-    talk = ask.talk
-    system = (Message("system", talk.system),) if talk.system else ()
-    messages = (*system, *talk.history, Message("user", talk.question), *talk.after)
-    counted = await state.engine.generator.count_tokens(messages)
-    return {"object": "response.input_tokens", "input_tokens": counted}
+    question = await responding.question(owner, body)
+    return {"object": "response.input_tokens", "input_tokens": await responding.count_tokens(question.ask)}
 
 
 @router.post("/compact", include_in_schema=False)
@@ -52,25 +51,25 @@ async def compact(owner: Owner) -> Response:
 
 @router.get("/{response_id}")
 async def retrieve(
-    response_id: str, owner: Owner, state: StateNow, include: Include = None, stream: bool = False
+    response_id: str, owner: Owner, responses: ResponsesNow, include: Include = None, stream: bool = False
 ) -> dict[str, Any]:
     if stream:
         raise bad_request("a response is streamed once, while it is made", "stream")
-    stored = await Responses(state.database).get(owner, response_id)
+    stored = await responses.get(owner, response_id)
     return shown(stored.response, include or ())
 
 
 @router.delete("/{response_id}")
-async def delete(response_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def delete(response_id: str, owner: Owner, responses: ResponsesNow) -> dict[str, Any]:
     """What went on from it can be read, but not be continued."""
-    await Responses(state.database).delete(owner, response_id)
+    await responses.delete(owner, response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
 @router.post("/{response_id}/cancel")
-async def cancel(response_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def cancel(response_id: str, owner: Owner, responses: ResponsesNow) -> dict[str, Any]:
     """As OpenAI: only a background response can be cancelled, and none is made here."""
-    await Responses(state.database).get(owner, response_id)
+    await responses.get(owner, response_id)
     raise bad_request("cannot cancel a synchronous response: close its connection", "response_id")
 
 
@@ -78,13 +77,13 @@ async def cancel(response_id: str, owner: Owner, state: StateNow) -> dict[str, A
 async def list_input_items(
     response_id: str,
     owner: Owner,
-    state: StateNow,
+    responses: ResponsesNow,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
     after: str | None = None,
     include: Include = None,
 ) -> dict[str, Any]:
-    items: list[Json] = (await Responses(state.database).get(owner, response_id)).input
+    items: list[Json] = (await responses.get(owner, response_id)).input
     if order == "desc":
         items = items[::-1]
     if after is not None:

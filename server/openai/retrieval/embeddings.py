@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
@@ -10,10 +10,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Embedder, FloatArray
-from server.answering.ask import MODEL, unknown_model
-from server.app.build import StateNow
+from server.answering.ask import MODEL
+from server.answering.failures import UnknownModel
 from server.http.errors import bad_request
 from server.http.json_body import JsonRoute
+from server.http.provided import provided
 
 router = APIRouter(tags=["embeddings"], route_class=JsonRoute)
 INPUTS = 2048
@@ -38,11 +39,10 @@ class EmbeddingRequest(BaseModel):
 
 
 @router.post("/v1/embeddings")
-async def embeddings(body: EmbeddingRequest, state: StateNow) -> Response:
+async def embeddings(body: EmbeddingRequest, embedder: Annotated[Embedder, provided(Embedder)]) -> Response:
     """Rows are L2-normalised, also after `dimensions` cut them."""
-    embedder = state.embedder
     if body.model not in (MODEL, embedder.name):
-        raise unknown_model(body.model)
+        raise UnknownModel(body.model)
     if body.dimensions is not None and body.dimensions > embedder.dim:
         raise bad_request(f"{embedder.name} has {embedder.dim} dimensions", "dimensions")
     texts, tokens = await asyncio.to_thread(_measured, embedder, body)

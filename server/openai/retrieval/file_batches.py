@@ -8,29 +8,33 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from retrieval.store.types import Attachment, FileStatus
-from server.access.auth import Owner
-from server.app.build import StateNow
+from server.access.authentication import Owner
 from server.http.errors import bad_request
 from server.http.json_body import JsonRoute
-from server.openai.retrieval.files import listing
-from server.openai.retrieval.objects import Attach, AttachMany, batch_object, store_file_object
-from server.openai.retrieval.vector_stores import Paging, poll_again
+from server.http.paging import Paging, listing
+from server.openai.retrieval.objects import (
+    Attach,
+    AttachMany,
+    DocumentsNow,
+    StoreNow,
+    batch_object,
+    store_file_object,
+)
+from server.openai.retrieval.vector_stores import poll_again
 
 router = APIRouter(prefix="/v1/vector_stores/{store_id}/file_batches", tags=["vector stores"], route_class=JsonRoute)
 
 
 @router.post("")
-async def create(store_id: str, body: AttachMany, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def create(store_id: str, body: AttachMany, owner: Owner, documents: DocumentsNow) -> dict[str, Any]:
     """All of them, or none where one is unknown."""
     wanted = _distinct(body)
-    batch = await asyncio.to_thread(state.store.create_batch, owner, store_id, wanted)
-    await state.ingestor.take_up()
-    return batch_object(batch)
+    return batch_object(await documents.create_batch(owner, store_id, wanted))
 
 
 @router.get("/{batch_id}")
-async def get(store_id: str, batch_id: str, owner: Owner, state: StateNow, response: Response) -> dict[str, Any]:
-    batch = await asyncio.to_thread(state.store.get_batch, owner, store_id, batch_id)
+async def get(store_id: str, batch_id: str, owner: Owner, store: StoreNow, response: Response) -> dict[str, Any]:
+    batch = await asyncio.to_thread(store.get_batch, owner, store_id, batch_id)
     poll_again(response, batch.counts.in_progress)
     return batch_object(batch)
 
@@ -40,20 +44,20 @@ async def list_files(
     store_id: str,
     batch_id: str,
     owner: Owner,
-    state: StateNow,
+    store: StoreNow,
     cursor: Paging,
     status: Annotated[FileStatus | None, Query(alias="filter")] = None,
 ) -> dict[str, Any]:
     """Those that are still in the vector store."""
-    listed = partial(state.store.list_batch_files, owner, store_id, batch_id, status)
+    listed = partial(store.list_batch_files, owner, store_id, batch_id, status)
     page = await asyncio.to_thread(listed, **cursor.arguments)
     return listing([store_file_object(file) for file in page.items], page.has_more)
 
 
 @router.post("/{batch_id}/cancel")
-async def cancel(store_id: str, batch_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def cancel(store_id: str, batch_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Ends what is in progress; what is indexed stays."""
-    return batch_object(await asyncio.to_thread(state.store.cancel_batch, owner, store_id, batch_id))
+    return batch_object(await asyncio.to_thread(store.cancel_batch, owner, store_id, batch_id))
 
 
 def _distinct(body: AttachMany) -> Sequence[Attachment]:

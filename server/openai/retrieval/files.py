@@ -9,12 +9,12 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
 from retrieval.store.types import DAY
 from retrieval.store.types import File as StoredFile
-from server.access.auth import Owner
-from server.app.build import StateNow
+from server.access.authentication import Owner
 from server.http.errors import bad_request
+from server.http.paging import Order, listing
+from server.openai.retrieval.objects import StoreNow
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
-Order = Literal["asc", "desc"]
 Purpose = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 NAME_CHARACTERS = 512
 BATCH_DAYS = 30
@@ -26,7 +26,7 @@ _FIELDS = {"file", "purpose", _ANCHOR, _SECONDS}
 @router.post("")
 async def create(
     owner: Owner,
-    state: StateNow,
+    store: StoreNow,
     request: Request,
     file: Annotated[UploadFile, File()],
     purpose: Annotated[Purpose, Form()],
@@ -44,40 +44,40 @@ async def create(
     if not (content := await file.read()):
         raise bad_request("the file is empty", "file", "empty_file")
     expires = BATCH_DAYS * DAY if seconds is None and purpose == "batch" else seconds
-    add = partial(state.store.add_file, owner, name, content, file.content_type or "", purpose)
+    add = partial(store.add_file, owner, name, content, file.content_type or "", purpose)
     return file_object(await asyncio.to_thread(add, expires_seconds=expires))
 
 
 @router.get("")
 async def list_files(
     owner: Owner,
-    state: StateNow,
+    store: StoreNow,
     purpose: str | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 10_000,
     order: Order = "desc",
     after: str | None = None,
 ) -> dict[str, Any]:
-    page = await asyncio.to_thread(state.store.list_files, owner, purpose, limit=limit, order=order, after=after)
+    page = await asyncio.to_thread(store.list_files, owner, purpose, limit=limit, order=order, after=after)
     return listing([file_object(file) for file in page.items], page.has_more)
 
 
 @router.get("/{file_id}")
-async def get(file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
-    return file_object(await asyncio.to_thread(state.store.get_file, owner, file_id))
+async def get(file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
+    return file_object(await asyncio.to_thread(store.get_file, owner, file_id))
 
 
 @router.get("/{file_id}/content")
-async def content(file_id: str, owner: Owner, state: StateNow) -> Response:
+async def content(file_id: str, owner: Owner, store: StoreNow) -> Response:
     """The bytes as they were uploaded; never shown by a browser as a page of this server."""
-    stored = await asyncio.to_thread(state.store.file_content, owner, file_id)
+    stored = await asyncio.to_thread(store.file_content, owner, file_id)
     headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
     return Response(stored, headers=headers, media_type="application/octet-stream")
 
 
 @router.delete("/{file_id}")
-async def delete(file_id: str, owner: Owner, state: StateNow) -> dict[str, Any]:
+async def delete(file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Also takes it out of every vector store."""
-    await asyncio.to_thread(state.store.delete_file, owner, file_id)
+    await asyncio.to_thread(store.delete_file, owner, file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
@@ -92,14 +92,4 @@ def file_object(file: StoredFile) -> dict[str, Any]:
         "purpose": file.purpose,
         "status": "processed",
         "status_details": None,
-    }
-
-
-def listing(objects: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": objects,
-        "first_id": objects[0]["id"] if objects else None,
-        "last_id": objects[-1]["id"] if objects else None,
-        "has_more": has_more,
     }

@@ -3,48 +3,63 @@ and the engine's own model.
 """
 
 import asyncio
-from typing import Any
+import time
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
+from models.base import Embedder, Reranker
+from retrieval.store.store import Store
 from retrieval.store.types import VectorStore
-from server.access.auth import Owner
-from server.answering.ask import MODEL, unknown_model
-from server.app.build import State, StateNow
+from server.access.authentication import Owner
+from server.answering.ask import MODEL
+from server.answering.failures import UnknownModel
+from server.answering.generators import Generators
+from server.http.provided import provided
 
 router = APIRouter(tags=["models"])
 
 
+class Catalogue:
+    """Every model id that an owner can ask for."""
+
+    def __init__(self, store: Store, generators: Generators, embedder: Embedder, reranker: Reranker | None) -> None:
+        self._store, self._generators = store, generators
+        self._embedder, self._reranker = embedder, reranker
+        self._started = int(time.time())
+
+    async def models(self, owner: str) -> list[dict[str, Any]]:
+        ours = [_model(MODEL, self._started, "ragpod"), _model(self._embedder.name, self._started, "embedder")]
+        if self._reranker is not None:
+            ours.append(_model(self._reranker.name, self._started, "reranker"))
+        named = [store for store in await self._stores(owner) if store.name and not store.expired]
+        ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
+        return [*ours, _model(self._generators.name, self._started, "engine")]
+
+    async def _stores(self, owner: str) -> list[VectorStore]:
+        stores: list[VectorStore] = []
+        more = True
+        while more:
+            after = stores[-1].id if stores else None
+            page = await asyncio.to_thread(self._store.list_stores, owner, limit=100, order="asc", after=after)
+            stores, more = [*stores, *page.items], page.has_more
+        return stores
+
+
+CatalogueNow = Annotated[Catalogue, provided(Catalogue)]
+
+
 @router.get("/v1/models")
-async def list_models(owner: Owner, state: StateNow) -> dict[str, Any]:
-    return {"object": "list", "data": await _models(state, owner)}
+async def list_models(owner: Owner, catalogue: CatalogueNow) -> dict[str, Any]:
+    return {"object": "list", "data": await catalogue.models(owner)}
 
 
 @router.get("/v1/models/{model:path}")
-async def get_model(model: str, owner: Owner, state: StateNow) -> dict[str, Any]:
-    for known in await _models(state, owner):
+async def get_model(model: str, owner: Owner, catalogue: CatalogueNow) -> dict[str, Any]:
+    for known in await catalogue.models(owner):
         if known["id"] == model:
             return known
-    raise unknown_model(model)
-
-
-async def _models(state: State, owner: str) -> list[dict[str, Any]]:
-    ours = [_model(MODEL, state.started, "ragpod"), _model(state.embedder.name, state.started, "embedder")]
-    if (reranker := state.plan.reranker) is not None:
-        ours.append(_model(reranker.name, state.started, "reranker"))
-    named = [store for store in await _stores(state, owner) if store.name and not store.expired]
-    ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
-    return [*ours, _model(state.engine.generator.name, state.started, "engine")]
-
-
-async def _stores(state: State, owner: str) -> list[VectorStore]:
-    stores: list[VectorStore] = []
-    more = True
-    while more:
-        after = stores[-1].id if stores else None
-        page = await asyncio.to_thread(state.store.list_stores, owner, limit=100, order="asc", after=after)
-        stores, more = [*stores, *page.items], page.has_more
-    return stores
+    raise UnknownModel(model)
 
 
 def _model(name: str, created: int, owned_by: str) -> dict[str, Any]:

@@ -5,9 +5,14 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import MaxLen
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from retrieval.ingest.documents import Documents
+from retrieval.store.store import Store
 from retrieval.store.types import Attachment, Batch, FileCounts, StoreFile, VectorStore
 from retrieval.types import AUTO, Chunking
+from server.http.provided import provided
 
+StoreNow = Annotated[Store, provided(Store)]
+DocumentsNow = Annotated[Documents, provided(Documents)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=512)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]

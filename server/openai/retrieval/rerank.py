@@ -5,19 +5,23 @@
 import asyncio
 import json
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.base import Embedder
-from server.answering.ask import MODEL, new_id, unknown_model
-from server.answering.deadline import within
-from server.app.build import State, StateNow
+from server.answering.ask import MODEL, new_id
+from server.answering.failures import UnknownModel
+from server.answering.running import within
 from server.http.errors import bad_request
 from server.http.json_body import JsonRoute
+from server.http.provided import provided
+
+if TYPE_CHECKING:  # it loads the tokenizer
+    from retrieval.ranking.raw_texts import Relevance
 
 router = APIRouter(tags=["rerank"], route_class=JsonRoute)
 DOCUMENTS = 1000
@@ -61,20 +65,68 @@ class TeiRequest(Body):
     ragpod: RerankExtension = Field(default_factory=RerankExtension)
 
 
+class Reranking:
+    """The server's own stages on texts of a caller.
+
+    relevance: of texts to a query by stages, None by the best that there are; raises UnknownStages. cross_encoder: its
+    name, where there is one. seconds: of one request.
+    """
+
+    def __init__(
+        self,
+        relevance: "Callable[[str, Sequence[str], Sequence[str] | None], Awaitable[Relevance]]",
+        embedder: Embedder,
+        cross_encoder: str | None,
+        seconds: float,
+    ) -> None:
+        self.embedder = embedder
+        self._relevance, self._cross_encoder, self._seconds = relevance, cross_encoder, seconds
+
+    def stages(self, body: RerankRequest) -> Sequence[str] | None:
+        """By the extension, else by the model's id. Raises UnknownModel, ApiError (400)."""
+        named: dict[str, list[str]] = {self.embedder.name: ["late_interaction"]}
+        if self._cross_encoder is not None:
+            named[self._cross_encoder] = ["cross_encoder"]
+        if body.model != MODEL and body.model not in named:
+            raise UnknownModel(body.model)
+        of_model, asked = named.get(body.model), body.ragpod.stages
+        if of_model is not None and asked is not None and list(asked) != of_model:
+            raise bad_request(f"the model {body.model} is the stage {of_model[0]} alone", "ragpod.stages")
+        return asked or of_model
+
+    async def scores(
+        self, query: str, texts: Sequence[str], stages: Sequence[str] | None
+    ) -> tuple[list[float], tuple[str, ...]]:
+        """And the stages that ran. Raises ApiError (400)."""
+        from retrieval.ranking.raw_texts import UnknownStages
+
+        if not query.strip():
+            raise bad_request("the query must not be empty", "query")
+        async with within(self._seconds, "reranking"):
+            try:
+                found = await self._relevance(query, texts, stages)
+            except UnknownStages as error:
+                raise bad_request(str(error), "ragpod.stages") from None
+        return found.scores.tolist(), found.stages
+
+
+RerankingNow = Annotated[Reranking, provided(Reranking)]
+
+
 @router.post("/v1/rerank")
 @router.post("/v2/rerank")
-async def rerank(body: RerankRequest, state: StateNow) -> Response:
+async def rerank(body: RerankRequest, reranking: RerankingNow) -> Response:
     """relevance_score is a calibrated 0..1, best first, equal ones in the order given."""
-    stages = _stages(state, body)
+    stages = reranking.stages(body)
     texts = [_text(document, body.rank_fields, i) for i, document in enumerate(body.documents)]
     limit = None if body.truncation else "documents"
-    texts, tokens = await asyncio.to_thread(_measured, state.embedder, texts, body.max_tokens_per_doc, limit)
-    scores, ran = await _scores(state, body.query, texts, stages)
+    texts, tokens = await asyncio.to_thread(_measured, reranking.embedder, texts, body.max_tokens_per_doc, limit)
+    scores, ran = await reranking.scores(body.query, texts, stages)
     order = sorted(range(len(texts)), key=lambda i: -scores[i])[: body.top_n]
     results: list[dict[str, Any]] = [{"index": i, "relevance_score": scores[i]} for i in order]
     if body.return_documents:
         results = [result | {"document": _document(body.documents[result["index"]])} for result in results]
-    total = tokens + await asyncio.to_thread(_length, state.embedder, body.query)
+    total = tokens + await asyncio.to_thread(_length, reranking.embedder, body.query)
     answer = {
         "id": new_id("rerank"),
         "object": "list",
@@ -93,12 +145,12 @@ async def rerank(body: RerankRequest, state: StateNow) -> Response:
 
 
 @router.post("/rerank")
-async def tei_rerank(body: TeiRequest, state: StateNow) -> Response:
+async def tei_rerank(body: TeiRequest, reranking: RerankingNow) -> Response:
     """raw_scores: logits of the calibrated probabilities. The header X-Ragpod-Stages says which stages ran."""
     limit = None if body.truncate else "texts"
     left = body.truncation_direction.lower() == "left"
-    texts, _ = await asyncio.to_thread(_measured, state.embedder, body.texts, None, limit, left=left)
-    scores, ran = await _scores(state, body.query, texts, body.ragpod.stages)
+    texts, _ = await asyncio.to_thread(_measured, reranking.embedder, body.texts, None, limit, left=left)
+    scores, ran = await reranking.scores(body.query, texts, body.ragpod.stages)
     shown = [_logit(score) for score in scores] if body.raw_scores else scores
     ranked: list[dict[str, Any]] = [
         {"index": i, "score": shown[i]} for i in sorted(range(len(texts)), key=lambda i: -scores[i])
@@ -106,36 +158,6 @@ async def tei_rerank(body: TeiRequest, state: StateNow) -> Response:
     if body.return_text:
         ranked = [rank | {"text": body.texts[rank["index"]]} for rank in ranked]
     return Response(orjson.dumps(ranked), headers={"X-Ragpod-Stages": ",".join(ran)}, media_type="application/json")
-
-
-def _stages(state: State, body: RerankRequest) -> Sequence[str] | None:
-    """By the extension, else by the model's id. Raises ApiError (404, model_not_found)."""
-    reranker = state.plan.reranker
-    named: dict[str, list[str]] = {state.embedder.name: ["late_interaction"]}
-    if reranker is not None:
-        named[reranker.name] = ["cross_encoder"]
-    if body.model != MODEL and body.model not in named:
-        raise unknown_model(body.model)
-    of_model, asked = named.get(body.model), body.ragpod.stages
-    if of_model is not None and asked is not None and list(asked) != of_model:
-        raise bad_request(f"the model {body.model} is the stage {of_model[0]} alone", "ragpod.stages")
-    return asked or of_model
-
-
-async def _scores(
-    state: State, query: str, texts: Sequence[str], stages: Sequence[str] | None
-) -> tuple[list[float], tuple[str, ...]]:
-    """Raises ApiError (400)."""
-    from retrieval.ranking.raw_texts import UnknownStages
-
-    if not query.strip():
-        raise bad_request("the query must not be empty", "query")
-    async with within(state.settings.limits.search_seconds, "reranking"):
-        try:
-            found = await state.relevance(query, texts, stages)
-        except UnknownStages as error:
-            raise bad_request(str(error), "ragpod.stages") from None
-    return found.scores.tolist(), found.stages
 
 
 def _text(document: str | dict[str, JsonValue], fields: Sequence[str] | None, index: int) -> str:

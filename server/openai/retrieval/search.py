@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from retrieval.store.store import Store
 from retrieval.types import Retrieval, ScoredChunk, SearchParams
-from server.access.auth import Owner
-from server.answering.deadline import within
+from server.access.authentication import Owner
+from server.answering.answer import Searcher
+from server.answering.generators import Generators
 from server.answering.rewriting import rewritten
+from server.answering.running import within
 from server.answering.work import candidate
-from server.app.build import State, StateNow
 from server.http.json_body import JsonRoute
+from server.http.provided import provided
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 QUERIES = 8
@@ -25,7 +29,7 @@ def _listed(query: Any) -> Any:
     return [query] if isinstance(query, str) else query
 
 
-class Ranking(BaseModel):
+class SearchRanking(BaseModel):
     """A missing threshold is OpenAI's 0: everything that was found."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -48,46 +52,70 @@ class SearchRequest(BaseModel):
     query: Annotated[list[Query], Field(min_length=1, max_length=QUERIES), BeforeValidator(_listed)]
     filters: dict[str, Any] | None = None
     max_num_results: int = Field(default=10, ge=1, le=50)
-    ranking_options: Ranking = Field(default_factory=Ranking)
+    ranking_options: SearchRanking = Field(default_factory=SearchRanking)
     rewrite_query: bool = False
     ragpod: SearchExtension = Field(default_factory=SearchExtension)
 
 
+class Searching:
+    """Searches without an answer. candidates: from each leg at least. seconds: of one request."""
+
+    def __init__(
+        self, store: Store, retriever: Searcher, generators: Generators, candidates: int, seconds: float
+    ) -> None:
+        self._store, self._retriever, self._generators = store, retriever, generators
+        self._candidates, self._seconds = candidates, seconds
+
+    async def search(self, owner: str, store_id: str, body: SearchRequest) -> "Searched":
+        """Raises NotFound, and models.errors.Timeout past the limit."""
+        store = await asyncio.to_thread(self._store.find_store, owner, store_id)
+        params = SearchParams(
+            candidates=max(self._candidates, body.max_num_results),
+            keep=body.max_num_results,
+            min_score=body.ranking_options.score_threshold,
+            rerank=body.ranking_options.ranker != "none",
+            filters=body.filters,
+        )
+        async with within(self._seconds, "the search"):
+            queries, degraded = await self._rewritten(body.query) if body.rewrite_query else (body.query, [])
+            asked = dict.fromkeys([*body.query, *queries])
+            searches = [self._retriever.search(owner, [store.id], each, params) for each in asked]
+            return Searched(queries, await asyncio.gather(*searches), degraded)
+
+    async def _rewritten(self, queries: Sequence[str]) -> tuple[list[str], list[str]]:
+        """One for each, and what was not rewritten as it should have been."""
+        pairs = await asyncio.gather(*[rewritten(self._generators, query) for query in queries])
+        return [query for query, _ in pairs], [reason for _, reason in pairs if reason is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """queries: rewritten where that was asked for. found: of each query as it came, and of each as it was rewritten."""
+
+    queries: Sequence[str]
+    found: Sequence[Retrieval]
+    degraded: Sequence[str]
+
+
 @router.post("/{store_id}/search")
-async def search(store_id: str, body: SearchRequest, owner: Owner, state: StateNow) -> Response:
+async def search(
+    store_id: str, body: SearchRequest, owner: Owner, searching: Annotated[Searching, provided(Searching)]
+) -> Response:
     """Several queries are searched together; a passage counts with its best score.
 
     search_query: what was searched for, rewritten where that was asked for.
     """
-    ranking = body.ranking_options
-    store = await asyncio.to_thread(state.store.find_store, owner, store_id)
-    params = SearchParams(
-        candidates=max(state.settings.retrieval.candidates, body.max_num_results),
-        keep=body.max_num_results,
-        min_score=ranking.score_threshold,
-        rerank=ranking.ranker != "none",
-        filters=body.filters,
-    )
-    async with within(state.settings.limits.search_seconds, "the search"):
-        queries, degraded = await _rewritten(state, body.query) if body.rewrite_query else (body.query, [])
-        asked = dict.fromkeys([*body.query, *queries])
-        found = await asyncio.gather(*[state.retriever.search(owner, [store.id], each, params) for each in asked])
-    results = merged(found, body.max_num_results)
+    searched = await searching.search(owner, store_id, body)
+    results = merged(searched.found, body.max_num_results)
     answer = {
         "object": "vector_store.search_results.page",
-        "search_query": queries,
+        "search_query": searched.queries,
         "data": [_result(scored) for scored in results],
         "has_more": False,
         "next_page": None,
-        "ragpod": _explanation(found, degraded, explain=body.ragpod.explain),
+        "ragpod": _explanation(searched.found, searched.degraded, explain=body.ragpod.explain),
     }
     return Response(orjson.dumps(answer), media_type="application/json")
-
-
-async def _rewritten(state: State, queries: Sequence[str]) -> tuple[list[str], list[str]]:
-    """One for each, and what was not rewritten as it should have been."""
-    pairs = await asyncio.gather(*[rewritten(state, query) for query in queries])
-    return [query for query, _ in pairs], [reason for _, reason in pairs if reason is not None]
 
 
 def merged(found: Sequence[Retrieval], limit: int) -> list[ScoredChunk]:

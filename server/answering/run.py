@@ -1,0 +1,183 @@
+"""An answer on its way to one reader: admitted, rendered event by event, kept, and stoppable by its trace id."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from server.answering.answer import Answerer, failed
+from server.answering.ask import Ask
+from server.answering.events import Done, ErrorEvent, Event
+from server.answering.generators import Generators
+from server.answering.running import Reason, Running
+from server.records.turns import Status
+
+E = TypeVar("E")
+Fed = TypeVar("Fed", contravariant=True)
+Sink = Callable[[E], Awaitable[None]]
+Relayed = bytes | ErrorEvent
+HOLD_SECONDS = 0.1
+LATE_REFUSAL_SECONDS = 2.0
+
+
+class Rendered(NamedTuple, Generic[E]):
+    """An event with its bytes in a stream, b"" where it has none."""
+
+    event: E
+    frames: bytes
+
+
+class Renderer(Protocol[Fed]):
+    """A wire format. It is fed the events of one answer in their order; what it gives depends on nothing else."""
+
+    def feed(self, event: Fed) -> bytes:
+        """What a stream shows of `event`."""
+        ...
+
+
+class Admission(Protocol):
+    def admit(self) -> AbstractAsyncContextManager[None]:
+        """Raises QueueFull, QueueTimeout."""
+        ...
+
+
+class Observer(Protocol):
+    def count_cancellation(self, reason: Reason) -> None: ...
+
+    def count_relayed(self, status: str) -> None: ...
+
+
+class Run(Generic[E]):
+    """Each event is rendered, told to the sink, and only then given to the reader, who may be slow or gone.
+
+    cancelled: the last event of an answer that is ended from outside; rendered and told to the sink like any other.
+    heartbeat: seconds of silence after which a reader is told that the answer goes on. hold: seconds that what comes
+    before the first word may wait for it, so that a failure before that is nothing but a failure.
+    """
+
+    def __init__(
+        self,
+        trace_id: str,
+        events: AsyncGenerator[E, None],
+        renderer: Renderer[E],
+        cancelled: E,
+        *,
+        sink: Sink[E] | None = None,
+        heartbeat: float = 15.0,
+        hold: float = HOLD_SECONDS,
+    ) -> None:
+        self.trace_id, self.heartbeat, self.hold = trace_id, heartbeat, hold
+        self._renderer, self._sink, self._cancelled = renderer, sink, cancelled
+        self._ended = False
+        self._frames = b""  # of what is not given yet
+        self.running: Running[Rendered[E]] = Running(self._rendered(events), last=self._last)
+
+    async def _rendered(self, events: AsyncGenerator[E, None]) -> AsyncIterator[Rendered[E]]:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    self._ended = isinstance(event, Done)
+                    await self._take(event)
+                    frames, self._frames = self._frames, b""
+                    yield Rendered(event, frames)
+            self._ended = True
+        finally:
+            if not self._ended:
+                self._ended = True
+                await self._take(self._cancelled)
+
+    async def _take(self, event: E) -> None:
+        self._frames += self._renderer.feed(event)
+        if self._sink is not None:
+            await self._sink(event)
+
+    def _last(self) -> Rendered[E]:
+        """Where it was cancelled before its first step, there is nothing for a sink to keep."""
+        if not self._ended:
+            self._frames += self._renderer.feed(self._cancelled)
+        return Rendered(self._cancelled, self._frames)
+
+
+class Runs:
+    """Starts answers, and knows those that run now by owner and trace id."""
+
+    def __init__(
+        self, answerer: Answerer, generators: Generators, admission: Admission, observer: Observer, heartbeat: float
+    ) -> None:
+        self._answerer = answerer
+        self._generators = generators
+        self._admission = admission
+        self._observer = observer
+        self._heartbeat = heartbeat
+        self._running: dict[tuple[str, str], Running[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def ids(self) -> list[tuple[str, str]]:
+        return list(self._running)
+
+    def start(self, ask: Ask, renderer: Renderer[Event], sink: Sink[Event] | None = None) -> Run[Event]:
+        """The answer, once there is room for it; a refusal is an ErrorEvent and Done."""
+        hold = LATE_REFUSAL_SECONDS if self._generators.refuses_late else HOLD_SECONDS
+        events, cancelled = self._admitted(ask), Done("cancelled")
+        run = Run(ask.trace_id, events, renderer, cancelled, sink=sink, heartbeat=self._heartbeat, hold=hold)
+        return self._known(ask.owner, run)
+
+    def relay(
+        self,
+        owner: str,
+        trace_id: str,
+        items: AsyncGenerator[Relayed, None],
+        renderer: Renderer[Relayed],
+        cancelled: ErrorEvent,
+    ) -> Run[Relayed]:
+        """The engine's own bytes, under the same admission, stopped and counted as answers are; no turn is kept."""
+        events = self._relayed(trace_id, items)
+        return self._known(owner, Run(trace_id, events, renderer, cancelled, heartbeat=self._heartbeat))
+
+    def stop(self, owner: str, trace_id: str) -> bool:
+        """False where no such answer of this owner runs."""
+        running = self._running.get((owner, trace_id))
+        if running is None:
+            return False
+        running.cancel("stopped")
+        return True
+
+    async def aclose(self) -> None:
+        for running in list(self._running.values()):
+            running.cancel("shutdown")
+            await running.close()
+
+    async def _admitted(self, ask: Ask) -> AsyncGenerator[Event, None]:
+        try:
+            async with self._admission.admit(), aclosing(self._answerer.answer(ask)) as events:
+                async for event in events:
+                    yield event
+        except Exception as error:
+            yield failed(error, ask.trace_id)
+            yield Done("error")
+
+    async def _relayed(self, trace_id: str, items: AsyncGenerator[Relayed, None]) -> AsyncGenerator[Relayed, None]:
+        status = Status.CANCELLED
+        try:
+            async with self._admission.admit(), aclosing(items):
+                failure = None
+                async for item in items:
+                    failure = item if isinstance(item, ErrorEvent) else failure
+                    yield item
+            status = Status.FAILED if failure else Status.COMPLETE
+        except Exception as error:
+            status = Status.FAILED
+            yield failed(error, trace_id)
+        finally:
+            self._observer.count_relayed(status)
+
+    def _known(self, owner: str, run: Run[E]) -> Run[E]:
+        self._running[owner, run.trace_id] = run.running
+        run.running.on_end(lambda: self._forget(owner, run.trace_id))
+        return run
+
+    def _forget(self, owner: str, trace_id: str) -> None:
+        reason = self._running.pop((owner, trace_id)).reason
+        if reason is not None:
+            self._observer.count_cancellation(reason)

@@ -1,0 +1,21 @@
+"""What is not kept here, or not for this owner: another owner's id is as unknown as one that never was."""
+
+
+class RecordError(LookupError):
+    """param: the field of the request that named it."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnknownTurn(RecordError):
+    pass
+
+
+class UnknownResponse(RecordError):
+    pass
+
+
+class UnknownItem(RecordError):
+    pass
