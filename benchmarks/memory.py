@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.embedders.e5 import E5Embedder
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.search import Retriever
@@ -53,7 +53,7 @@ class Bench:
         self.rng = random.Random(seed)
         self.store = Store(data_dir)
         self.embedder = E5Embedder.load()
-        self.corpus = Corpus(self.store, data_dir, self.embedder.dim, self.embedder.name)
+        self.manager = IndexManager(self.store, data_dir, self.embedder.dim, self.embedder.name)
         tokenizer = Tokenizer.load()
         self.ingestor = Ingestor(self.store, self.corpus, self.embedder, tokenizer)
         self.retriever = Retriever(self.store, self.corpus, self.embedder, tokenizer)
@@ -81,7 +81,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.ingestor.aclose()
-        self.corpus.close()
+        self.manager.close()
         self.embedder.close()
         self.store.close()
 

@@ -1,4 +1,4 @@
-"""The SQLite connection: one writer, a pool of readers, durable commits."""
+"""The SQLite connection: one writer, a pool of readers, durable commits, a schema brought up to date."""
 
 import json
 import sqlite3
@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.store.lock import DataDirLock
-from retrieval.store.migrations import migrate
 from retrieval.store.rows import has_expired
-from retrieval.store.types import Expired, NotFound
+from retrieval.store.types import Expired, NewerDatabase, NotFound
 
 FILENAME = "ragpod.db"
+# The schema's history: PRAGMA user_version counts the scripts that a database has been through.
+SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
 _USE_SECONDS = 60
 
 
@@ -35,7 +36,7 @@ class Database:
         with ExitStack() as on_failure:
             on_failure.callback(self._lock_file.close)
             self._writer = on_failure.enter_context(closing(self._connect()))
-            migrate(self._writer)
+            _migrate(self._writer)
             on_failure.pop_all()
 
     @property
@@ -43,7 +44,7 @@ class Database:
         return int(self.clock())
 
     def announce(self, url: str) -> None:
-        """Tells other processes where this one listens (see store_lock.holder_of)."""
+        """Tells other processes where this one listens (see lock.holder_of)."""
         self._lock_file.announce(url)
 
     def close(self) -> None:
@@ -108,6 +109,18 @@ class Database:
             self._idle_readers.append(connection)
             if self._closed:
                 self._idle_readers.pop().close()
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Applies what is missing, each script in one transaction. Raises NewerDatabase."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(SCRIPTS):
+        raise NewerDatabase(
+            f"the database has schema {version}, this ragpod knows schemas up to {len(SCRIPTS)}: use a newer ragpod"
+        )
+    for number, name in enumerate(SCRIPTS[version:], version + 1):
+        script = Path(__file__).with_name(name).read_text("utf-8")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
 def store_number(connection: sqlite3.Connection, owner: str, store_id: str) -> int:

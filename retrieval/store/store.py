@@ -15,9 +15,8 @@ from retrieval.store.database import Database, live_store, store_number, to_json
 from retrieval.store.files import Files, Order
 from retrieval.store.leftovers import Leftovers
 from retrieval.store.lock import DataDirLock, Holder, holder_of
-from retrieval.store.pages import cursor_values, page
 from retrieval.store.publish import Publishing
-from retrieval.store.rows import vector_store_of
+from retrieval.store.rows import cursor_values, page, vector_store_of
 from retrieval.store.types import (
     Attachment,
     DataDirLocked,
@@ -31,8 +30,7 @@ from retrieval.store.types import (
     StoreFile,
     VectorStore,
 )
-from retrieval.store.vectors import Vectors
-from retrieval.store.versions import Versions
+from retrieval.store.versions import Vectors, Versions
 
 __all__ = [
     "DataDirLock",

@@ -25,13 +25,13 @@ from server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
-    from retrieval.indexes.manager import Corpus
+    from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
     from retrieval.ranking.raw_texts import Relevance
     from retrieval.ranking.search import Retriever
-    from retrieval.ranking.stages import Plan
+    from retrieval.ranking.stages import RerankPlan
     from retrieval.store.store import Store
 
 log = logging.getLogger("ragpod.state")
@@ -44,10 +44,10 @@ class State:
     settings: Settings
     keys: Keys
     store: "Store"
-    corpus: "Corpus"
+    corpus: "IndexManager"
     embedder: Embedder
     tokenizer: "Tokenizer"
-    plan: "Plan"
+    plan: "RerankPlan"
     retriever: "Retriever"
     ingestor: "Ingestor"
     upkeep: "Upkeep"
@@ -131,20 +131,20 @@ async def _assembled(
     store: "Store",
     embedder: Embedder,
     tokenizer: "Tokenizer",
-    plan: "Plan",
+    plan: "RerankPlan",
     engine: Engine,
     database: Database,
 ) -> State:
     from models.quoting.extractive import ExtractiveGenerator
     from retrieval.indexes.dense.index import DenseConfig
-    from retrieval.indexes.manager import Corpus
+    from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.ranking.search import Retriever
 
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
     corpus = await asyncio.to_thread(
-        partial(Corpus, store, settings.data_dir, embedder.dim, embedder.name, dense=dense)
+        partial(IndexManager, store, settings.data_dir, embedder.dim, embedder.name, dense=dense)
     )
     stack.callback(corpus.close)
     ingestor = Ingestor(store, corpus, embedder, tokenizer)
@@ -178,15 +178,15 @@ async def _assembled(
     )
 
 
-async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "Plan":
+async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "RerankPlan":
     from retrieval.ranking.ranker import Ranker
-    from retrieval.ranking.stages import Plan
+    from retrieval.ranking.stages import RerankPlan
 
     given = settings.retrieval
     reranker = await asyncio.to_thread(profile.load_reranker)
     if reranker is not None:
         stack.push_async_callback(reranker.aclose)
-    return Plan(
+    return RerankPlan(
         ranker=await asyncio.to_thread(Ranker.load, Ranker.file_for(lexical=embedder.lexical)),
         reranker=reranker,
         late_interaction=await asyncio.to_thread(profile.late_interaction),

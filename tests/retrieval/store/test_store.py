@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from retrieval.passages.identity import identify
-from retrieval.store import migrations
+from retrieval.store import database
 from retrieval.store.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
 from retrieval.store.types import DAY, Attachment, Expired, Superseded, UnknownCursor
 from retrieval.types import AUTO, Chunking, ParsedDocument
@@ -397,7 +397,7 @@ def time(store: Store) -> Time:
 def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ragpod.db")) as old:
         for name in ("schema.sql", "schema_2.sql"):
-            old.executescript(Path(migrations.__file__).with_name(name).read_text("utf-8"))
+            old.executescript(Path(database.__file__).with_name(name).read_text("utf-8"))
         old.executescript(
             "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at)"
             " VALUES ('vs_1', 'ann', 'old', '{}', 5, 5); INSERT INTO contents VALUES ('s', x'00');"
