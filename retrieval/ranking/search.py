@@ -14,6 +14,7 @@ import numpy as np
 
 from models.base import Embedder
 from retrieval.clock import Clock
+from retrieval.filters.syntax import parse
 from retrieval.indexes.follow import Indexes
 from retrieval.indexes.manager import IndexManager
 from retrieval.passages.tokenize import Tokenizer
@@ -110,7 +111,9 @@ class Retriever:
 
     def _opened(self, owner: str, store_id: str, params: SearchParams) -> tuple[Indexes, Collection[int] | None]:
         """The keys that pass first: it is they that say whether the store is this owner's."""
-        allowed = self._store.allowed_keys(owner, store_id, params.filters)
+        passing = parse(params.filters) if params.filters else None
+        self._store.use(owner, store_id)
+        allowed = None if passing is None else self._store.allowed_keys(owner, store_id, passing)
         return self._manager.indexes(store_id), allowed
 
     async def _find(

@@ -16,7 +16,6 @@ from retrieval.store.types import Expired, NewerDatabase, NotFound
 FILENAME = "ragpod.db"
 # The schema's history: PRAGMA user_version counts the scripts that a database has been through.
 SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
-_USE_SECONDS = 60
 
 
 class Database:
@@ -87,12 +86,6 @@ class Database:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
-
-    def use(self, store: sqlite3.Row) -> None:
-        """A row of vector_stores was searched: its time to expiry begins anew. Written once a minute at most."""
-        if self.now - store["last_active_at"] >= _USE_SECONDS:
-            with self.write(durable=False) as db:
-                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -49,6 +49,7 @@ __all__ = [
     "holder_of",
 ]
 
+_USE_SECONDS = 60
 _STORES = """
 SELECT s.*,
     (SELECT coalesce(sum(usage_bytes), 0) FROM store_files WHERE store = s.n) AS usage_bytes,
@@ -134,6 +135,17 @@ class VectorStores(Database):
         """With all that it holds; the files themselves stay. Raises NotFound."""
         with self.write() as db:
             db.execute("DELETE FROM vector_stores WHERE n = ?", (store_number(db, owner, store_id),))
+
+    def use(self, owner: str, store_id: str) -> None:
+        """It is to be searched: its time to expiry begins anew. Written once a minute at most.
+
+        Raises NotFound, Expired.
+        """
+        with self.read() as db:
+            store = live_store(db, owner, store_id, self.now)
+        if self.now - store["last_active_at"] >= _USE_SECONDS:
+            with self.write(durable=False) as db:
+                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
 
     def _found(self, owner: str, column: Literal["s.id", "s.name"], value: str) -> VectorStore | None:
         sql = f"{_STORES} WHERE s.owner = ? AND {column} = ? ORDER BY s.n"

@@ -101,7 +101,7 @@ def test_a_crash_between_an_index_and_its_seq_doubles_nothing(store: Store, vs: 
     assert reopened.check() == []
 
 
-def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)])
     first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
@@ -211,7 +211,7 @@ def test_vectors_of_another_model_are_never_searched(
         manager.indexes(vs)
 
 
-def test_a_corpus_without_a_dimension_takes_every_store_as_it_is(store: Store, vs: str, tmp_path: Path) -> None:
+def test_a_manager_without_a_dimension_takes_every_store_as_it_is(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
     empty = store.create_store("ann", "empty").id
     manager = IndexManager(store, tmp_path)

@@ -161,7 +161,7 @@ def test_an_index_catches_up_after_a_crash(store: Store, vs: str, tmp_path: Path
     assert reopened.check() == []
 
 
-def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)], lexical=True)
     first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
