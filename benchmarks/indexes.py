@@ -26,7 +26,8 @@ from models.base import FloatArray
 from models.torch.torch_device import choose_device
 from retrieval.indexes.dense.device_copy import on_torch
 from retrieval.indexes.dense.index import DenseConfig, DenseIndex
-from retrieval.indexes.sparse.index import SparseIndex, encode_weights
+from retrieval.indexes.sparse.index import SparseIndex
+from retrieval.passages.lexical_weights import encode_weights
 from retrieval.types import Hit
 
 BATCH = 50_000

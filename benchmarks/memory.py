@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.embedders.e5 import E5Embedder
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.search import Retriever
@@ -53,10 +53,10 @@ class Bench:
         self.rng = random.Random(seed)
         self.store = Store(data_dir)
         self.embedder = E5Embedder.load()
-        self.corpus = Corpus(self.store, data_dir, self.embedder.dim, self.embedder.name)
+        self.manager = IndexManager(self.store, data_dir, self.embedder.dim, self.embedder.name)
         tokenizer = Tokenizer.load()
-        self.ingestor = Ingestor(self.store, self.corpus, self.embedder, tokenizer)
-        self.retriever = Retriever(self.store, self.corpus, self.embedder, tokenizer)
+        self.ingestor = Ingestor(self.store, self.manager, self.embedder, tokenizer)
+        self.retriever = Retriever(self.store, self.manager, self.embedder, tokenizer)
         self.vs = self.store.create_store(OWNER, "memory").id
 
     def sentence(self, words: int) -> str:
@@ -81,7 +81,7 @@ class Bench:
 
     async def close(self) -> None:
         await self.ingestor.aclose()
-        self.corpus.close()
+        self.manager.close()
         self.embedder.close()
         self.store.close()
 
@@ -122,7 +122,7 @@ async def run(arguments: argparse.Namespace) -> None:
         print(f"{'phase':8} {'done':>7} {'seconds':>8} {'rss MB':>9} {'growth':>9}")
         searches = await watch("search", bench.search, WARM_SEARCHES, arguments.searches)
         ingests = await watch("ingest", bench.replace_one, WARM_INGESTS, arguments.ingests)
-        differences = await asyncio.to_thread(bench.corpus.check)
+        differences = await asyncio.to_thread(bench.manager.check)
         await bench.close()
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()}
     result = {

@@ -35,11 +35,12 @@ def tell(name):
     global last
     now = resident(); print(f"{name}\\t{now - last:.0f}"); last = now
 last = resident(); print(f"Python\\t{last:.0f}")
-import server.app; tell("imports of the server")
-from models.e5 import E5Embedder; E = E5Embedder.load(); tell("multilingual-e5-small with its 250k-piece tokenizer")
-from retrieval.tokenize import Tokenizer; T = Tokenizer.load(); T.warm(); tell("Kiwi and its Korean model")
-from retrieval.store import Store; S = Store(Path(sys.argv[1])); tell("SQLite")
-from retrieval.corpus import Corpus; C = Corpus(S, Path(sys.argv[1]), E.dim, E.name)
+import server.app.app; tell("imports of the server")
+from models.embedders.e5 import E5Embedder; E = E5Embedder.load()
+tell("multilingual-e5-small with its 250k-piece tokenizer")
+from retrieval.passages.tokenize import Tokenizer; T = Tokenizer.load(); T.warm(); tell("Kiwi and its Korean model")
+from retrieval.store.store import Store; S = Store(Path(sys.argv[1])); tell("SQLite")
+from retrieval.indexes.manager import IndexManager; C = IndexManager(S, Path(sys.argv[1]), E.dim, E.name)
 for store_id in S.store_ids(): C.indexes(store_id)
 tell("FAISS and tantivy with the corpus"); C.close(); S.close(); E.close()
 """

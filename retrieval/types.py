@@ -1,6 +1,6 @@
 """Value types of the retrieval room: frozen, plain, without identity in any database session."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -55,6 +55,25 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentifiedDocument:
+    """id: hash of store, filename and the document's key in the file. sha256: over everything that is stored of it."""
+
+    id: str
+    sha256: str
+    ordinal: int
+    parsed: ParsedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """text: the passage. terms: lexical terms of its indexed text, none of them empty or with a space in it."""
+
+    span: Span
+    text: str
+    terms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A stored passage. text == document text[start:end].
 
@@ -95,7 +114,6 @@ class Hit(NamedTuple):
     score: float
 
 
-ScoreName = Literal["bm25", "dense", "sparse", "fused", "rerank1", "rerank2"]
 DropReason = Literal[
     "rerank1", "rerank2", "score_floor", "near_duplicate", "merged", "document_cap", "token_budget", "limit"
 ]

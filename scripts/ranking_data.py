@@ -16,14 +16,14 @@ from models.base import Embedder, FloatArray
 from models.rerankers.late_interaction import maxsim
 from retrieval.clock import Clock
 from retrieval.evaluation.evaluation import BeirSet
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.features import relative, signs
 from retrieval.ranking.find import Found
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.search import Retriever
-from retrieval.ranking.stages import Plan
+from retrieval.ranking.stages import RerankPlan
 from retrieval.store.store import Store
 
 OWNER = "eval"
@@ -60,15 +60,15 @@ class Example:
 async def open_bench(folder: Path, embedder: Embedder) -> AsyncIterator[Bench]:
     """The embedder is closed at the end."""
     store, tokenizer = Store(folder), Tokenizer.load()
-    corpus = Corpus(store, folder, embedder.dim, embedder.name)
-    ingestor = Ingestor(store, corpus, embedder, tokenizer)
-    plan = Plan(Ranker.load(Ranker.file_for(lexical=embedder.lexical)))
+    manager = IndexManager(store, folder, embedder.dim, embedder.name)
+    ingestor = Ingestor(store, manager, embedder, tokenizer)
+    plan = RerankPlan(Ranker.load(Ranker.file_for(lexical=embedder.lexical)))
     await ingestor.start()
     try:
-        yield Bench(store, ingestor, Retriever(store, corpus, embedder, tokenizer, plan))
+        yield Bench(store, ingestor, Retriever(store, manager, embedder, tokenizer, plan))
     finally:
         await ingestor.aclose()
-        corpus.close()
+        manager.close()
         embedder.close()
         store.close()
 

@@ -73,11 +73,11 @@ def arguments(given: argparse.Namespace, model: Path) -> list[str]:
     """The server's own for this card; on a CPU its own for an unknown model, and what starts soonest."""
     from models.engines import vllm
     from models.engines.cards import cards
-    from models.engines.vllm_plan import Plan, plan
+    from models.engines.vllm_plan import CardPlan, plan
 
     if given.small:
         soon = vllm.VllmOptions(arguments=("--max-num-seqs", "8", "--enforce-eager"))
-        return list(vllm.arguments(Plan(str(model), context_tokens=1024), soon))
+        return list(vllm.arguments(CardPlan(str(model), context_tokens=1024), soon))
     sizes = plan(cards(), model="Qwen/Qwen3-32B-FP8" if given.variant == "FP8" else "Qwen/Qwen3-32B")
     return list(vllm.arguments(replace(sizes, model=str(model)), vllm.VllmOptions()))
 

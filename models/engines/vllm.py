@@ -15,7 +15,7 @@ from typing import Any
 from models.base import Prompt, Sampling
 from models.engines.cards import Card, cards
 from models.engines.engine_process import EngineSpec
-from models.engines.vllm_plan import CHECKPOINTS, Plan, plan
+from models.engines.vllm_plan import CHECKPOINTS, CardPlan, plan
 from models.engines.vllm_progress import progress
 from models.errors import Unavailable
 from models.wire.engine_traits import EngineTraits
@@ -97,7 +97,7 @@ def served_name(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def arguments(sizes: Plan, options: VllmOptions) -> tuple[str, ...]:
+def arguments(sizes: CardPlan, options: VllmOptions) -> tuple[str, ...]:
     """vLLM's command line but for the model and the address. Raises Unavailable for an option that is ours."""
     for argument in options.arguments:
         if argument.partition("=")[0] in _OURS:
@@ -124,7 +124,7 @@ def arguments(sizes: Plan, options: VllmOptions) -> tuple[str, ...]:
     return (*named, *switches, *(_QWEN3 if thinking_of(sizes.model) == "switch" else ()), *options.arguments)
 
 
-def _sizes(options: VllmOptions, found: Sequence[Card]) -> Plan:
+def _sizes(options: VllmOptions, found: Sequence[Card]) -> CardPlan:
     width, copies = options.tensor_parallel, options.data_parallel
     if options.ray and found and width:
         mine = [found[0]] * width  # the others are elsewhere, and like this one
@@ -142,7 +142,7 @@ def _sizes(options: VllmOptions, found: Sequence[Card]) -> Plan:
     )
 
 
-def _capacity(sizes: Plan, options: VllmOptions) -> int:
+def _capacity(sizes: CardPlan, options: VllmOptions) -> int:
     """As many waiting as running."""
     if options.requests is not None:
         return options.requests

@@ -51,7 +51,7 @@ _UNNAMED = CHECKPOINTS[:2]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CardPlan:
     """Sizes of one engine. kv_bytes, utilization: of each card, in bytes and as the share that vLLM may take in all.
 
     cached_tokens: that the KV caches of one replica hold. None: vLLM's own choice.
@@ -75,7 +75,7 @@ def plan(
     context_tokens: int | None = None,
     tensor_parallel: int | None = None,
     reserved: float | None = None,
-) -> Plan:
+) -> CardPlan:
     """The best checkpoint that fits; `model` instead where it is given, sized where it is a Qwen3-32B.
 
     tensor_parallel: cards of one replica; None: as few as hold it. reserved: GiB of each card for the retrieval models
@@ -83,7 +83,7 @@ def plan(
     """
     wanted = [checkpoint for checkpoint in CHECKPOINTS if checkpoint.model == model] if model else list(_UNNAMED)
     if not wanted:
-        return Plan(str(model), tensor_parallel or 1, context_tokens)
+        return CardPlan(str(model), tensor_parallel or 1, context_tokens)
     if context_tokens is not None and context_tokens > NATIVE_CONTEXT:
         raise Unavailable(f"Qwen3-32B reads {NATIVE_CONTEXT} tokens at most (asked for: {context_tokens})")
     if not cards:
@@ -101,7 +101,7 @@ def plan(
 
 def _fit(
     checkpoint: Checkpoint, cards: Sequence[Card], width: int, context_tokens: int | None, reserved: float | None
-) -> Plan | None:
+) -> CardPlan | None:
     """Every card holds its share of the weights and of each cached token, and the retrieval models may be on any."""
     if len(cards) < width or min(card.compute for card in cards) < checkpoint.compute:
         return None
@@ -114,7 +114,7 @@ def _fit(
     context = context_tokens or next((size for size in _CONTEXTS if tokens >= size * _ROOMY), _CONTEXTS[-1])
     if tokens < context:
         return None
-    return Plan(
+    return CardPlan(
         model=checkpoint.model,
         tensor_parallel=width,
         context_tokens=context,

@@ -1,1 +1,4 @@
-"""Attribute filters: a syntax tree, and what it compiles to."""
+"""Attribute filters: a syntax tree (syntax), what it compiles to (sql), and what a search is told (allowed).
+
+Imports nothing of the room's folders.
+"""

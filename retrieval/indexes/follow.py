@@ -17,7 +17,7 @@ from retrieval.indexes.dense.index import DenseConfig, DenseIndex
 from retrieval.indexes.sparse.index import SparseIndex
 from retrieval.store.store import Store
 
-log = logging.getLogger("ragpod.corpus")
+log = logging.getLogger("ragpod.indexes")
 
 _BATCH = 5000  # changes applied in one commit
 

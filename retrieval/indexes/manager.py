@@ -14,7 +14,7 @@ from retrieval.indexes.dense.index import DenseConfig, DenseIndex
 from retrieval.indexes.follow import Indexes, IndexFolder
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
 
-log = logging.getLogger("ragpod.corpus")
+log = logging.getLogger("ragpod.indexes")
 
 _UNSAVED_AT_LEAST, _UNSAVED_SHARE = 1024, 8  # what is in memory is written when more than 1/8 of it is new
 
@@ -29,7 +29,7 @@ class _Entry:
     unsaved: int = 0  # changes since
 
 
-class Corpus:
+class IndexManager:
     """Opens a vector store's indexes at their first use. Thread-safe; blocking: give it a thread near an event loop.
 
     dim, embedder: of the vectors that will be searched with; None takes each vector store as it is (to check or

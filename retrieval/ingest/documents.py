@@ -10,12 +10,12 @@ from retrieval.store.types import Attachment, Batch, StoreFile, VectorStore
 from retrieval.types import Attributes, Chunking
 
 if TYPE_CHECKING:  # they load heavy libraries
-    from retrieval.indexes.manager import Corpus
+    from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.worker import Ingestor
 
 
 class Documents:
-    def __init__(self, store: Store, ingestor: "Ingestor", indexes: "Corpus") -> None:
+    def __init__(self, store: Store, ingestor: "Ingestor", indexes: "IndexManager") -> None:
         self._store, self._ingestor, self._indexes = store, ingestor, indexes
 
     async def create_store(
@@ -28,9 +28,7 @@ class Documents:
         expires_days: int | None = None,
         files: Sequence[Attachment] = (),
     ) -> VectorStore:
-        make = partial(
-            self._store.create_store, description=description, expires_days=expires_days, files=files
-        )
+        make = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
         made = await asyncio.to_thread(make, owner, name, metadata)
         await self._ingestor.take_up()
         return made

@@ -11,7 +11,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.store.store import Store
 
 log = logging.getLogger("ragpod.upkeep")
@@ -23,9 +23,9 @@ _SHARE = 20  # scrubbing may take this part of the time: a large database is rew
 class Upkeep:
     """seconds: between two rounds at most."""
 
-    def __init__(self, store: Store, corpus: Corpus, seconds: float = _SECONDS) -> None:
+    def __init__(self, store: Store, manager: IndexManager, seconds: float = _SECONDS) -> None:
         self._store = store
-        self._corpus = corpus
+        self._manager = manager
         self._seconds = seconds
         self._scrub_from = 0.0  # monotonic
         self._task: asyncio.Task[None] | None = None
@@ -47,7 +47,7 @@ class Upkeep:
 
     def _scrub(self) -> None:
         since = time.monotonic()
-        self._corpus.scrub()
+        self._manager.scrub()
         if not self._store.scrub():
             log.info("a long read holds the write-ahead log: deleted bytes are removed in the next round")
         self._scrub_from = time.monotonic() + _SHARE * (time.monotonic() - since)

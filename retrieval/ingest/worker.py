@@ -15,15 +15,15 @@ from typing import ParamSpec, TypeVar
 
 from models.base import Embedder
 from models.errors import InputTooLong, ModelError
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.parsing import ParseError, parse
 from retrieval.passages.chunking import chunk
 from retrieval.passages.identity import identify
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.passages.windows import passage_vectors
 from retrieval.store.store import EmbedderMismatch, NotFound, Store, StoreFile
-from retrieval.store.types import IdentifiedDocument, NewChunk, Superseded, Work
-from retrieval.types import AUTO, Attributes, Chunking, indexed_text
+from retrieval.store.types import IngestJob, Superseded
+from retrieval.types import AUTO, Attributes, Chunking, IdentifiedDocument, NewChunk, indexed_text
 
 log = logging.getLogger("ragpod.ingest")
 
@@ -44,10 +44,10 @@ class Ingestor:
     """
 
     def __init__(
-        self, store: Store, corpus: Corpus, embedder: Embedder, tokenizer: Tokenizer, *, workers: int = 4
+        self, store: Store, manager: IndexManager, embedder: Embedder, tokenizer: Tokenizer, *, workers: int = 4
     ) -> None:
         self._store = store
-        self._corpus = corpus
+        self._manager = manager
         self._embedder = embedder
         self._tokenizer = tokenizer
         self._workers = workers
@@ -156,7 +156,7 @@ class Ingestor:
     async def _complete(self, store_id: str, versions: list[int]) -> None:
         try:
             with suppress(NotFound):  # deleted meanwhile
-                await self._in_thread(self._corpus.refresh, store_id)
+                await self._in_thread(self._manager.refresh, store_id)
             await self._in_thread(self._store.complete, versions)
         except Exception:  # whatever it is, the passages are safe in the store: the indexes are tried again
             log.exception("the indexes of %s could not be brought up to date", store_id)
@@ -170,22 +170,22 @@ class Ingestor:
         """Every step up to a visible version; returns the vector store. Raises Superseded, and what a step raises."""
         published = False
         while not published:
-            work = await self._in_thread(self._store.work, version)
-            if work.stage in ("accepted", "parsed"):
-                await self._in_thread(self._prepare, work)
-            await self._embed(work)
+            job = await self._in_thread(self._store.ingest_job, version)
+            if job.stage in ("accepted", "parsed"):
+                await self._in_thread(self._prepare, job)
+            await self._embed(job)
             published = await self._in_thread(self._store.publish, version)
-        return work.store_id
+        return job.store_id
 
-    def _prepare(self, work: Work) -> None:
+    def _prepare(self, job: IngestJob) -> None:
         """Bytes to pending chunks. Raises ParseError, EmbedderMismatch, Superseded."""
-        store, version = self._store, work.version
+        store, version = self._store, job.version
         store.claim_embedder(version, self._embedder.name, self._embedder.dim, self._embedder.lexical)
-        parsed = parse(store.file_content(work.owner, work.file_id), work.filename, work.media_type)
+        parsed = parse(store.file_content(job.owner, job.file_id), job.filename, job.media_type)
         store.set_stage(version, "parsed")
-        documents = identify(work.store_id, work.filename, parsed)
+        documents = identify(job.store_id, job.filename, parsed)
         known = store.keep_documents(version, documents)
-        for batch in self._batches([document for document in documents if document.id not in known], work.chunking):
+        for batch in self._batches([document for document in documents if document.id not in known], job.chunking):
             if self._closing.is_set():
                 raise Superseded("the ingestor is closing")
             store.add_documents(version, batch)
@@ -214,14 +214,14 @@ class Ingestor:
             chunks.append(NewChunk(span, text, terms))
         return chunks
 
-    async def _embed(self, work: Work) -> None:
-        pending = await self._in_thread(self._store.pending_keys, work.version)
-        size = max(1, _EMBED_BATCH * AUTO.size // max(work.chunking.size, AUTO.size))
+    async def _embed(self, job: IngestJob) -> None:
+        pending = await self._in_thread(self._store.pending_keys, job.version)
+        size = max(1, _EMBED_BATCH * AUTO.size // max(job.chunking.size, AUTO.size))
         for first in range(0, len(pending), size):
             keys = pending[first : first + size]
             texts = await self._in_thread(self._store.pending_texts, keys)
             vectors, codes, weights = await passage_vectors(self._embedder, texts)
-            await self._in_thread(self._store.save_vectors, work.version, keys, vectors, codes, weights)
+            await self._in_thread(self._store.save_vectors, job.version, keys, vectors, codes, weights)
 
     async def _fail(self, version: int, error: Exception) -> None:
         code = _code(error)

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from retrieval.store.types import IdentifiedDocument
-from retrieval.types import ParsedDocument
+from retrieval.types import IdentifiedDocument, ParsedDocument
 
 
 def identify(store_id: str, filename: str, documents: Sequence[ParsedDocument]) -> list[IdentifiedDocument]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.base import Embedder, Embedding, FloatArray
 from models.rerankers.late_interaction import encode
-from retrieval.indexes.sparse.index import encode_weights
+from retrieval.passages.lexical_weights import encode_weights
 
 _MARKS = 16  # tokens: what a model adds itself, and what a window may come to more than its share of the text
 

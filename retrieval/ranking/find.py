@@ -17,7 +17,7 @@ from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.fusion import convex
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.rerank import rerank
-from retrieval.ranking.stages import STAGE_2_KEEPS, Plan, Stages
+from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan, Stages
 from retrieval.store.types import Passage
 from retrieval.types import Hit
 
@@ -143,7 +143,7 @@ def _exact(query: QueryVectors, sources: Sources, keys: Sequence[int]) -> dict[s
     return {name: leg.scores(keys) for name, leg in _legs(query, sources).items()}
 
 
-async def rank(found: Found, plan: Plan, clock: Clock, keep: int = STAGE_2_KEEPS) -> Ranking:
+async def rank(found: Found, plan: RerankPlan, clock: Clock, keep: int = STAGE_2_KEEPS) -> Ranking:
     """Both rerank stages over `found`; a budget of 0 runs none. keep: passages wanted at the end, 12 at least."""
     stages = Stages(
         plan,

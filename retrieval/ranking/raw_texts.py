@@ -14,7 +14,7 @@ from models.rerankers.late_interaction import encode
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.ranker import Stage
-from retrieval.ranking.stages import STAGE_1_KEEPS, MaxSim, Plan
+from retrieval.ranking.stages import STAGE_1_KEEPS, MaxSim, RerankPlan
 
 LATE, LEARNED, CROSS = "late_interaction", "learned", "cross_encoder"
 _K1, _B = 1.2, 0.75
@@ -32,7 +32,7 @@ class Relevance:
     stages: tuple[str, ...]
 
 
-def known_stages(plan: Plan) -> list[tuple[str, ...]]:
+def known_stages(plan: RerankPlan) -> list[tuple[str, ...]]:
     """What can be asked for, the best last: stage 1 alone, or with a stage 2 behind it; a cross-encoder also alone."""
     found: list[tuple[str, ...]] = [(LATE,)]
     if "rerank2" in plan.ranker.stages:
@@ -45,7 +45,7 @@ async def relevance(
     texts: Sequence[str],
     embedder: Embedder,
     tokenizer: Tokenizer,
-    plan: Plan,
+    plan: RerankPlan,
     stages: Sequence[str] | None = None,
 ) -> Relevance:
     """stages: None takes the best, without stage 1 where a cross-encoder reads every text anyway.
@@ -72,7 +72,7 @@ async def relevance(
     return Relevance(scores, wanted)
 
 
-async def _read(plan: Plan, query: str, texts: Sequence[str]) -> FloatArray:
+async def _read(plan: RerankPlan, query: str, texts: Sequence[str]) -> FloatArray:
     assert plan.reranker is not None
     return plan.reranker.probability(await plan.reranker.score(query, texts))
 

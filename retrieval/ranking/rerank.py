@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from models.base import FloatArray
 from models.errors import ModelError
 
-Indexes = NDArray[np.intp]
-Score = Callable[[Indexes], Awaitable[FloatArray]]
+Positions = NDArray[np.intp]
+Score = Callable[[Positions], Awaitable[FloatArray]]
 
 
 @dataclass(frozen=True, slots=True)
 class RerankStage:
-    """score: candidate indexes -> (n,) float32, higher is better. keep: how many go on to the next stage.
+    """score: candidate positions -> (n,) float32, higher is better. keep: how many go on to the next stage.
 
     needless: asked before the stage; why it need not run, or None.
     """
@@ -29,20 +29,20 @@ class RerankStage:
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """order: indexes of the candidates, best first; `kept[stage]` of them took part beyond that stage.
+    """order: positions of the candidates, best first; `kept[stage]` of them took part beyond that stage.
 
     orders: the whole order after each stage that finished, in the stages' order. degraded: stages that should have
     run and did not, skipped: stages that were not needed, both in words.
     """
 
-    order: Indexes
+    order: Positions
     kept: Mapping[str, int] = field(default_factory=dict)
-    orders: Mapping[str, Indexes] = field(default_factory=dict)
+    orders: Mapping[str, Positions] = field(default_factory=dict)
     degraded: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
-async def rerank(order: Indexes, stages: Sequence[RerankStage], budget_seconds: float) -> Reranked:
+async def rerank(order: Positions, stages: Sequence[RerankStage], budget_seconds: float) -> Reranked:
     """Each stage reorders the head that the one before it kept; the tail stays behind in its old order.
 
     A stage that fails or outlasts the budget leaves the order as it was and is named in `degraded`; later stages still
@@ -53,7 +53,7 @@ async def rerank(order: Indexes, stages: Sequence[RerankStage], budget_seconds: 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + budget_seconds
     kept: dict[str, int] = {}
-    orders: dict[str, Indexes] = {}
+    orders: dict[str, Positions] = {}
     degraded: list[str] = []
     skipped: list[str] = []
     head = len(order)

@@ -14,13 +14,14 @@ import numpy as np
 
 from models.base import Embedder
 from retrieval.clock import Clock
+from retrieval.filters.syntax import parse
 from retrieval.indexes.follow import Indexes
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.context import Limits, Ranked, select
 from retrieval.ranking.find import Found, QueryVectors, Ranking, Sources, find, rank
 from retrieval.ranking.ranker import Ranker
-from retrieval.ranking.stages import STAGE_2_KEEPS, Plan
+from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan
 from retrieval.store.store import Store
 from retrieval.types import Candidate, DropReason, Retrieval, ScoredChunk, SearchParams
 
@@ -33,22 +34,22 @@ class Retriever:
     def __init__(
         self,
         store: Store,
-        corpus: Corpus,
+        manager: IndexManager,
         embedder: Embedder,
         tokenizer: Tokenizer,
-        plan: Plan | None = None,
+        plan: RerankPlan | None = None,
     ) -> None:
         self._store = store
-        self._corpus = corpus
+        self._manager = manager
         self._embedder = embedder
         self._tokenizer = tokenizer
-        self.plan = plan or Plan(Ranker.load())
+        self.plan = plan or RerankPlan(Ranker.load())
         self._cache: OrderedDict[str, QueryVectors] = OrderedDict()
         self._title_terms = lru_cache(maxsize=8192)(tokenizer.terms)
 
-    def with_plan(self, plan: Plan) -> "Retriever":
+    def with_plan(self, plan: RerankPlan) -> "Retriever":
         """The same indexes under other rerank stages."""
-        return Retriever(self._store, self._corpus, self._embedder, self._tokenizer, plan)
+        return Retriever(self._store, self._manager, self._embedder, self._tokenizer, plan)
 
     async def search(self, owner: str, store_ids: Sequence[str], query: str, params: SearchParams) -> Retrieval:
         """Evidence from all of `store_ids` together. Raises NotFound for a store that is not this owner's."""
@@ -105,13 +106,15 @@ class Retriever:
         clock: Clock,
     ) -> Found:
         """The fused candidates of one store, before any rerank stage. Raises NotFound."""
-        indexes = await asyncio.to_thread(self._corpus.indexes, store_id)
+        indexes = await asyncio.to_thread(self._manager.indexes, store_id)
         return await self._find(owner, store_id, indexes, vectors, limit, allowed, clock)
 
     def _opened(self, owner: str, store_id: str, params: SearchParams) -> tuple[Indexes, Collection[int] | None]:
         """The keys that pass first: it is they that say whether the store is this owner's."""
-        allowed = self._store.allowed_keys(owner, store_id, params.filters)
-        return self._corpus.indexes(store_id), allowed
+        passing = parse(params.filters) if params.filters else None
+        self._store.use(owner, store_id)
+        allowed = None if passing is None else self._store.allowed_keys(owner, store_id, passing)
+        return self._manager.indexes(store_id), allowed
 
     async def _find(
         self,

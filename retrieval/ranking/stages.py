@@ -12,7 +12,7 @@ from models.rerankers.late_interaction import maxsim
 from retrieval.clock import Clock
 from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.ranker import Ranker
-from retrieval.ranking.rerank import Indexes, RerankStage
+from retrieval.ranking.rerank import Positions, RerankStage
 from retrieval.store.types import Passage
 from retrieval.types import indexed_text
 
@@ -23,7 +23,7 @@ MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RerankPlan:
     """What the stages are made of.
 
     reranker: a cross-encoder for stage 2; None: the ranker's learned order. late_interaction: MaxSim over stored codes.
@@ -48,7 +48,7 @@ class Stages:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RerankPlan,
         text: str,
         tokens: FloatArray,
         passages: Sequence[Passage],
@@ -76,12 +76,12 @@ class Stages:
         second = self._cross_encoder if self._plan.reranker else self._learned
         return [first, RerankStage("rerank2", second, max(STAGE_2_KEEPS, keep), self._needless)]
 
-    async def _late_interaction(self, indexes: Indexes) -> FloatArray:
+    async def _late_interaction(self, positions: Positions) -> FloatArray:
         with self._clock.stage("rerank1"):
             codes = [passage.token_code for passage in self._passages]
             late = await asyncio.to_thread(self._plan.late_interaction, self._tokens, codes)
             self._candidates = replace(self._candidates, scores={**self._candidates.scores, "late": late})
-            return self._order("rerank1")[indexes]
+            return self._order("rerank1")[positions]
 
     def _needless(self) -> str | None:
         if self._plan.margin is None or "rerank1" not in self._orders:
@@ -90,20 +90,20 @@ class Stages:
         lead = float(best[0] - best[1]) if len(best) > 1 else 0.0
         return f"the first passage leads by {lead:.2f}" if lead >= self._plan.margin else None
 
-    async def _learned(self, indexes: Indexes) -> FloatArray:
+    async def _learned(self, positions: Positions) -> FloatArray:
         if "late" not in self._candidates.scores:
             raise Unavailable("it builds on the stage before it")
         with self._clock.stage("rerank2"):
-            return self._order("rerank2")[indexes]
+            return self._order("rerank2")[positions]
 
-    async def _cross_encoder(self, indexes: Indexes) -> FloatArray:
+    async def _cross_encoder(self, positions: Positions) -> FloatArray:
         assert self._plan.reranker is not None
-        chunks = [self._passages[i].chunk for i in indexes]
+        chunks = [self._passages[i].chunk for i in positions]
         texts = [indexed_text(chunk.title, chunk.headings, chunk.text) for chunk in chunks]
         with self._clock.stage("rerank2"):
             logits = await self._plan.reranker.score(self._text, texts)
         read = np.full(len(self._passages), np.nan, np.float32)
-        read[indexes] = self._plan.reranker.probability(logits)
+        read[positions] = self._plan.reranker.probability(logits)
         self._read = read
         return logits
 

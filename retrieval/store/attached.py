@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from retrieval.store.database import Database, live_store, store_number, to_json
 from retrieval.store.files import Order, file_row
-from retrieval.store.pages import cursor_values, page
 from retrieval.store.publish import remove_version
-from retrieval.store.rows import store_file_of
+from retrieval.store.rows import cursor_values, page, store_file_of
 from retrieval.store.types import Attachment, FileStatus, NotFound, Page, StoreFile
 from retrieval.types import Attributes, Chunking
 

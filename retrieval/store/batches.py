@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from retrieval.store.attached import ATTACHED, attach, cancel_versions
 from retrieval.store.database import Database, store_number
 from retrieval.store.files import Order
-from retrieval.store.pages import cursor_values, page
-from retrieval.store.rows import store_file_of
+from retrieval.store.rows import cursor_values, page, store_file_of
 from retrieval.store.types import Attachment, Batch, FileCounts, FileStatus, NotFound, Page, StoreFile
 
 # A version that has left the vector store counts as what it was when it went (the trigger batch_file_ends).

@@ -2,14 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from models.base import FloatArray
 from retrieval.filters.sql import condition
-from retrieval.store.database import Database, live_store, store_number
+from retrieval.filters.syntax import Filter
+from retrieval.store.database import Database, store_number
 from retrieval.store.rows import chunk_of, passage_of
 from retrieval.store.types import Change, NotFound, Passage, VectorSpace
 from retrieval.types import Chunk
@@ -51,23 +52,22 @@ class Passages(Database):
             where = "AND d.id = :document AND c.position BETWEEN :first AND :last ORDER BY c.position"
             return [chunk_of(row) for row in db.execute(f"{select} {where}", values)]
 
-    def allowed_keys(self, owner: str, store_id: str, filters: Mapping[str, Any] | None) -> set[int] | None:
-        """Keys of the chunks whose attributes pass; None where no filter is set. Asking is a use of the vector store.
+    def allowed_keys(self, owner: str, store_id: str, filter: Filter) -> set[int]:
+        """Keys of the chunks whose attributes pass; whether the vector store has expired is for `use` to say.
 
-        Raises InvalidFilter, NotFound, Expired.
+        Raises NotFound.
         """
-        passes = condition(filters, "d.attributes") if filters else None
-        with self.read() as db:
-            store = live_store(db, owner, store_id, self.now)
-        self.use(store)
-        if passes is None:
-            return None
+        passes = condition(filter, "d.attributes")
         sql = (
             "SELECT c.key FROM store_files a JOIN documents d ON d.version = a.version"  # noqa: S608
-            f" JOIN chunks c ON c.document = d.n WHERE a.store = ? AND a.visible = 1 AND {passes.sql}"
+            " JOIN chunks c ON c.document = d.n WHERE a.visible = 1"
+            f" AND a.store = (SELECT n FROM vector_stores WHERE id = ? AND owner = ?) AND {passes.sql}"
         )
         with self.read() as db:
-            return {row["key"] for row in db.execute(sql, (store["n"], *passes.values))}
+            keys = {row["key"] for row in db.execute(sql, (store_id, owner, *passes.values))}
+            if not keys:  # nothing passes, or there is no such vector store
+                store_number(db, owner, store_id)
+        return keys
 
 
 class Changes(Database):

@@ -1,4 +1,4 @@
-"""The SQLite connection: one writer, a pool of readers, durable commits."""
+"""The SQLite connection: one writer, a pool of readers, durable commits, a schema brought up to date."""
 
 import json
 import sqlite3
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.store.lock import DataDirLock
-from retrieval.store.migrations import migrate
 from retrieval.store.rows import has_expired
-from retrieval.store.types import Expired, NotFound
+from retrieval.store.types import Expired, NewerDatabase, NotFound
 
 FILENAME = "ragpod.db"
-_USE_SECONDS = 60
+# The schema's history: PRAGMA user_version counts the scripts that a database has been through.
+SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
 
 
 class Database:
@@ -35,7 +35,7 @@ class Database:
         with ExitStack() as on_failure:
             on_failure.callback(self._lock_file.close)
             self._writer = on_failure.enter_context(closing(self._connect()))
-            migrate(self._writer)
+            _migrate(self._writer)
             on_failure.pop_all()
 
     @property
@@ -43,7 +43,7 @@ class Database:
         return int(self.clock())
 
     def announce(self, url: str) -> None:
-        """Tells other processes where this one listens (see store_lock.holder_of)."""
+        """Tells other processes where this one listens (see lock.holder_of)."""
         self._lock_file.announce(url)
 
     def close(self) -> None:
@@ -87,12 +87,6 @@ class Database:
                 raise
             self._writer.execute("COMMIT")
 
-    def use(self, store: sqlite3.Row) -> None:
-        """A row of vector_stores was searched: its time to expiry begins anew. Written once a minute at most."""
-        if self.now - store["last_active_at"] >= _USE_SECONDS:
-            with self.write(durable=False) as db:
-                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
-
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One snapshot, never waiting for the writer."""
@@ -108,6 +102,18 @@ class Database:
             self._idle_readers.append(connection)
             if self._closed:
                 self._idle_readers.pop().close()
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Applies what is missing, each script in one transaction. Raises NewerDatabase."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(SCRIPTS):
+        raise NewerDatabase(
+            f"the database has schema {version}, this ragpod knows schemas up to {len(SCRIPTS)}: use a newer ragpod"
+        )
+    for number, name in enumerate(SCRIPTS[version:], version + 1):
+        script = Path(__file__).with_name(name).read_text("utf-8")
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
 def store_number(connection: sqlite3.Connection, owner: str, store_id: str) -> int:

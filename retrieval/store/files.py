@@ -6,9 +6,8 @@ import sqlite3
 from typing import Literal
 
 from retrieval.store.database import Database
-from retrieval.store.pages import cursor_values, page
 from retrieval.store.publish import remove_version
-from retrieval.store.rows import file_of
+from retrieval.store.rows import cursor_values, file_of, page
 from retrieval.store.types import File, NotFound, Page
 
 Order = Literal["asc", "desc"]

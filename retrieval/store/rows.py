@@ -1,9 +1,22 @@
-"""Rows of the database as values."""
+"""Rows of the database as values, and pages of them: OpenAI's cursor pagination over an ascending integer column."""
 
 import json
 import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Literal
 
-from retrieval.store.types import DAY, File, FileCounts, FileError, Passage, StoreFile, Superseded, VectorStore
+from retrieval.store.types import (
+    DAY,
+    File,
+    FileCounts,
+    FileError,
+    NotFound,
+    Passage,
+    StoreFile,
+    Superseded,
+    UnknownCursor,
+    VectorStore,
+)
 from retrieval.types import Chunk, Chunking
 
 
@@ -101,3 +114,43 @@ def live_version(db: sqlite3.Connection, version: int) -> sqlite3.Row:
     if row is None:
         raise Superseded(f"file version {version} is no longer in progress")
     return row
+
+
+def cursor_values(value: Callable[[str], int], after: str | None, before: str | None) -> list[int | None]:
+    """[after, before] for `page`. value: of the column, of an id; raises NotFound. Raises UnknownCursor."""
+    found: list[int | None] = []
+    for param, cursor in (("after", after), ("before", before)):
+        try:
+            found.append(None if cursor is None else value(cursor))
+        except NotFound:
+            raise UnknownCursor(param, cursor or "") from None
+    return found
+
+
+def page(
+    db: sqlite3.Connection,
+    select: str,
+    where: str,
+    values: Sequence[str | int],
+    column: str,
+    limit: int,
+    order: Literal["asc", "desc"],
+    after: int | None,
+    before: int | None,
+) -> tuple[list[sqlite3.Row], bool]:
+    """At most `limit` rows in `order`, and whether more follow (with only `before`: precede).
+
+    select, where, column: SQL of ours, never of a caller's request. after, before: values of `column`, exclusive.
+    """
+    backwards = before is not None and after is None
+    ascending = (order == "asc") != backwards
+    conditions, bound = [where], list(values)
+    for cursor, follows in ((after, True), (before, False)):
+        if cursor is not None:
+            conditions.append(f"{column} {'>' if (order == 'asc') == follows else '<'} ?")
+            bound.append(cursor)
+    direction = "ASC" if ascending else "DESC"
+    sql = f"{select} WHERE {' AND '.join(conditions)} ORDER BY {column} {direction} LIMIT ?"
+    rows = db.execute(sql, [*bound, limit + 1]).fetchall()
+    shown = rows[:limit]
+    return (shown[::-1] if backwards else shown), len(rows) > limit

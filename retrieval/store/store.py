@@ -15,9 +15,8 @@ from retrieval.store.database import Database, live_store, store_number, to_json
 from retrieval.store.files import Files, Order
 from retrieval.store.leftovers import Leftovers
 from retrieval.store.lock import DataDirLock, Holder, holder_of
-from retrieval.store.pages import cursor_values, page
 from retrieval.store.publish import Publishing
-from retrieval.store.rows import vector_store_of
+from retrieval.store.rows import cursor_values, page, vector_store_of
 from retrieval.store.types import (
     Attachment,
     DataDirLocked,
@@ -31,8 +30,7 @@ from retrieval.store.types import (
     StoreFile,
     VectorStore,
 )
-from retrieval.store.vectors import Vectors
-from retrieval.store.versions import Versions
+from retrieval.store.versions import Vectors, Versions
 
 __all__ = [
     "DataDirLock",
@@ -51,6 +49,7 @@ __all__ = [
     "holder_of",
 ]
 
+_USE_SECONDS = 60
 _STORES = """
 SELECT s.*,
     (SELECT coalesce(sum(usage_bytes), 0) FROM store_files WHERE store = s.n) AS usage_bytes,
@@ -136,6 +135,17 @@ class VectorStores(Database):
         """With all that it holds; the files themselves stay. Raises NotFound."""
         with self.write() as db:
             db.execute("DELETE FROM vector_stores WHERE n = ?", (store_number(db, owner, store_id),))
+
+    def use(self, owner: str, store_id: str) -> None:
+        """It is to be searched: its time to expiry begins anew. Written once a minute at most.
+
+        Raises NotFound, Expired.
+        """
+        with self.read() as db:
+            store = live_store(db, owner, store_id, self.now)
+        if self.now - store["last_active_at"] >= _USE_SECONDS:
+            with self.write(durable=False) as db:
+                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
 
     def _found(self, owner: str, column: Literal["s.id", "s.name"], value: str) -> VectorStore | None:
         sql = f"{_STORES} WHERE s.owner = ? AND {column} = ? ORDER BY s.n"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from retrieval.types import Attributes, Chunk, Chunking, ParsedDocument, Span
+from retrieval.types import Attributes, Chunk, Chunking
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
@@ -186,7 +186,7 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class IngestJob:
     """What an ingest worker needs to know about a file version."""
 
     version: int
@@ -198,25 +198,6 @@ class Work:
     stage: FileStage
     visible: bool
     chunking: Chunking = field(default_factory=Chunking)
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifiedDocument:
-    """id: hash of store, filename and the document's key in the file. sha256: over everything that is stored of it."""
-
-    id: str
-    sha256: str
-    ordinal: int
-    parsed: ParsedDocument
-
-
-@dataclass(frozen=True, slots=True)
-class NewChunk:
-    """text: the passage. terms: lexical terms of its indexed text, none of them empty or with a space in it."""
-
-    span: Span
-    text: str
-    terms: Sequence[str]
 
 
 class VectorSpace(NamedTuple):

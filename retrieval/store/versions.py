@@ -5,14 +5,15 @@ log. Every step is a transaction that first checks that the version is still wan
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from models.base import FloatArray
 from retrieval.store.database import Database, to_json
 from retrieval.store.rows import live_version
-from retrieval.store.types import EmbedderMismatch, FileStage, IdentifiedDocument, NewChunk, VectorSpace, Work
-from retrieval.store.vectors import reuse_vectors
-from retrieval.types import Chunking, indexed_text
+from retrieval.store.types import EmbedderMismatch, FileStage, IngestJob, Superseded, VectorSpace
+from retrieval.types import Chunking, IdentifiedDocument, NewChunk, indexed_text
 
 
 class Versions(Database):
@@ -32,13 +33,13 @@ class Versions(Database):
             sql = "SELECT 1 FROM store_files WHERE version = ? AND status = 'in_progress'"
             return db.execute(sql, (version,)).fetchone() is not None
 
-    def work(self, version: int) -> Work:
+    def ingest_job(self, version: int) -> IngestJob:
         """Raises Superseded."""
         with self.read() as db:
             row = live_version(db, version)
             file = db.execute("SELECT * FROM files WHERE n = ?", (row["file"],)).fetchone()
             store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (row["store"],)).fetchone()
-            return Work(
+            return IngestJob(
                 version=version,
                 owner=store["owner"],
                 store_id=store["id"],
@@ -99,8 +100,54 @@ class Versions(Database):
         """documents: how many the file has; kept and pending ones must come to that before it is published."""
         with self.write(durable=False) as db:
             row = live_version(db, version)
-            reuse_vectors(db, version, row["store"])
+            _reuse_vectors(db, version, row["store"])
             db.execute(_COUNT_CHUNKS, {"version": version, "documents": documents})
+
+
+class Vectors(Database):
+    """For the ingestor: of a version's pending passages, token codes and lexical weights beside them."""
+
+    def pending_keys(self, version: int) -> list[int]:
+        """Chunks without a vector, ascending."""
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT c.key FROM documents d JOIN chunks c ON c.document = d.n WHERE d.version = ?"
+                " AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk = c.key) ORDER BY c.key",
+                (version,),
+            )
+            return [row["key"] for row in rows]
+
+    def pending_texts(self, keys: Sequence[int]) -> list[str]:
+        """What is to be embedded for each of them. Raises Superseded when one is gone."""
+        with self.read() as db:
+            rows = db.execute(
+                "SELECT c.key, c.text, c.headings, d.title FROM chunks c JOIN documents d ON d.n = c.document"
+                " WHERE c.key IN (SELECT value FROM json_each(?))",
+                (json.dumps(keys),),
+            )
+            texts = {row["key"]: indexed_text(row["title"], json.loads(row["headings"]), row["text"]) for row in rows}
+        if len(texts) < len(keys):
+            raise Superseded("chunks went away while they were embedded")
+        return [texts[key] for key in keys]
+
+    def save_vectors(
+        self,
+        version: int,
+        keys: Sequence[int],
+        vectors: FloatArray,
+        codes: Sequence[bytes],
+        weights: Sequence[bytes] | None = None,
+    ) -> None:
+        """vectors: (n, dim), kept as float16. weights: None where the embedder has none. Raises Superseded."""
+        rows = [row.tobytes() for row in vectors.astype("<f2")]
+        with self.write(durable=False) as db:
+            live_version(db, version)
+            db.executemany("INSERT INTO vectors (chunk, vector) VALUES (?, ?)", zip(keys, rows, strict=True))
+            db.executemany("INSERT INTO token_codes (chunk, code) VALUES (?, ?)", zip(keys, codes, strict=True))
+            if weights is not None:
+                sql = "INSERT INTO lexical_weights (chunk, weights) VALUES (?, ?)"
+                db.executemany(sql, zip(keys, weights, strict=True))
+            db.execute("UPDATE store_files SET embedded = embedded + ? WHERE version = ?", (len(keys), version))
 
 
 _OF_VERSION = (
@@ -175,4 +222,22 @@ def _chunk_row(
         *(number, position, chunk_id(document.id, document.sha256, position), chunk.text, span.start, span.end),
         *(to_json(span.headings), span.page, span.token_count, " ".join(chunk.terms)),
         hashlib.sha256(indexed.encode()).digest(),
+    )
+
+
+def _reuse_vectors(db: sqlite3.Connection, version: int, store: int) -> None:
+    """Copies what the vector store already holds for the same indexed text."""
+    pairs = db.execute(
+        "SELECT c.key, (SELECT v.chunk FROM chunks o JOIN vectors v ON v.chunk = o.key"
+        "   JOIN documents od ON od.n = o.document JOIN store_files oa ON oa.version = od.version"
+        "   WHERE o.indexed_sha256 = c.indexed_sha256 AND oa.store = ? LIMIT 1) AS source"
+        " FROM documents d JOIN chunks c ON c.document = d.n"
+        " WHERE d.version = ? AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk = c.key)",
+        (store, version),
+    ).fetchall()
+    known = [(pair["key"], pair["source"]) for pair in pairs if pair["source"] is not None]
+    db.executemany("INSERT INTO vectors (chunk, vector) SELECT ?, vector FROM vectors WHERE chunk = ?", known)
+    db.executemany("INSERT INTO token_codes (chunk, code) SELECT ?, code FROM token_codes WHERE chunk = ?", known)
+    db.executemany(
+        "INSERT INTO lexical_weights (chunk, weights) SELECT ?, weights FROM lexical_weights WHERE chunk = ?", known
     )

@@ -67,6 +67,13 @@ class Defaults:
     max_tokens: int = 4096
     messages: int = 256
 
+    def room(self, asked: int | None, effort: str | None = None) -> int:
+        """max_tokens of an answer: cut to the limit; one that is cut short says so ("length").
+
+        effort: where the request names no number, what it asks to be thought comes on top of the answer's own tokens.
+        """
+        return min(asked or self.answer_tokens + thinking_budget(effort), self.max_tokens)
+
 
 class StoreFinder(Protocol):
     def find_store(self, owner: str, id_or_name: str) -> VectorStore:
@@ -100,13 +107,6 @@ class Asking:
             filters=filters,
             token_budget=usual.evidence_tokens or self.generators.client.context_tokens // 2,
         )
-
-    def max_tokens(self, asked: int | None, effort: str | None = None) -> int:
-        """Cut to the limit; an answer cut short says so ("length").
-
-        effort: where the request names no number, what it asks to be thought comes on top of the answer's own tokens.
-        """
-        return min(asked or self.defaults.answer_tokens + thinking_budget(effort), self.defaults.max_tokens)
 
     async def store_ids(self, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
         """Ids of stores named by id or name. param: the request's name for them. Raises UnknownStore."""

@@ -11,7 +11,7 @@ AnswerError
 from dataclasses import dataclass
 
 from models import errors as model_errors
-from retrieval.filters import sql as filters
+from retrieval.filters import syntax as filters
 from retrieval.store import types as store_types
 from server.answering.events import ErrorEvent
 from server.records import errors as record_errors

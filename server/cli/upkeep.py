@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from retrieval.indexes.consistency import Difference
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.store.store import Store
 from retrieval.store.types import StoreError
 from server.access.keys import DEFAULT_OWNER
@@ -18,8 +18,8 @@ SHOWN_KEYS = 10
 
 def check(data: Path | None, *, as_json: bool) -> int:
     """0, or 1 on any difference."""
-    with _opened(data) as (store, corpus):
-        differences = corpus.check()
+    with _opened(data) as (store, manager):
+        differences = manager.check()
         checked = len(store.store_ids())
     if as_json:
         say_json([asdict(difference) for difference in differences])
@@ -31,20 +31,20 @@ def check(data: Path | None, *, as_json: bool) -> int:
 
 
 def rebuild(data: Path | None, name: str | None) -> None:
-    with _opened(data) as (store, corpus):
-        corpus.rebuild(store.find_store(DEFAULT_OWNER, name).id if name else None)
+    with _opened(data) as (store, manager):
+        manager.rebuild(store.find_store(DEFAULT_OWNER, name).id if name else None)
     say(f"the indexes of {name or 'every vector store'} are made anew")
 
 
 @contextmanager
-def _opened(data: Path | None) -> Iterator[tuple[Store, Corpus]]:
+def _opened(data: Path | None) -> Iterator[tuple[Store, IndexManager]]:
     """Raises CommandError: no data folder, or a server has it open."""
     data_dir = load_settings(data_dir=data).data_dir
     if not data_dir.is_dir():
         raise CommandError(f"no data folder {data_dir}")
     try:
-        with closing(Store(data_dir)) as store, closing(Corpus(store, data_dir)) as corpus:
-            yield store, corpus
+        with closing(Store(data_dir)) as store, closing(IndexManager(store, data_dir)) as manager:
+            yield store, manager
     except StoreError as error:
         raise CommandError(str(error)) from None
 

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.base import FloatArray
-from retrieval.indexes.sparse.index import encode_weights
 from retrieval.passages.identity import identify
+from retrieval.passages.lexical_weights import encode_weights
 from retrieval.store.store import Store, StoreFile
-from retrieval.store.types import NewChunk
-from retrieval.types import Attributes, ParsedDocument, Span
+from retrieval.types import Attributes, NewChunk, ParsedDocument, Span
 
 DIM = 16
 
@@ -39,8 +38,8 @@ def prepare(
     store: Store, version: int, documents: Sequence[ParsedDocument], embed: bool = True, lexical: bool = False
 ) -> None:
     """Up to, but without, publishing: one chunk a document. lexical: as by an embedder that gives lexical weights."""
-    work = store.work(version)
-    identified = identify(work.store_id, work.filename, documents)
+    job = store.ingest_job(version)
+    identified = identify(job.store_id, job.filename, documents)
     store.claim_embedder(version, "synthetic", DIM, lexical)
     known = store.keep_documents(version, identified)
     store.add_documents(

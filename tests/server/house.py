@@ -14,8 +14,8 @@ from models.base import Embedder
 from models.engines.process import ProcessEngine
 from models.wire.sse import SseParser
 from retrieval.passages.tokenize import Tokenizer
-from server.access.auth import Keys
-from server.app.build import State, open_state
+from server.access.keys import Keys
+from server.app.build import Parts, open_parts
 from server.app.run import serving
 from server.settings.settings import Settings
 from tests.conftest import Llama
@@ -40,7 +40,7 @@ KEPT_ALIVE_SECONDS = 2.0  # below the server's 5: no request goes out on a conne
 @dataclass(slots=True)
 class House:
     url: str
-    state: State
+    parts: Parts
     stub: StubEngine
     http: aiohttp.ClientSession
     openai: AsyncOpenAI
@@ -93,13 +93,15 @@ async def house(
             engine = {"url": real.url, "api_key": real.api_key, "model": real.model}
         given = {"engine": engine, "port": 0, "data_dir": data_dir}
         given["retrieval"] = {"min_score": 0.0, **UNHURRIED}
-        async with open_state(Settings.load(**given | settings), embedder=embedder, tokenizer=tokenizer) as state:
-            state.keys = Keys(keys or {})
-            connected = state.engine
-            if isinstance(real, ProcessEngine):
-                state.engine = real  # opened elsewhere, for more than one house
-            await state.engine.wait_ready(PATIENCE)
-            async with serving(state) as url:
+        async with open_parts(
+            Settings.load(**given | settings),
+            embedder=embedder,
+            tokenizer=tokenizer,
+            engine=real if isinstance(real, ProcessEngine) else None,  # opened elsewhere, for more than one house
+            keys=Keys(keys or {}),
+        ) as parts:
+            await parts.generators.engine.wait_ready(PATIENCE)
+            async with serving(parts) as url:
                 key = next(iter(keys or {}), "none")
                 async with (
                     aiohttp.ClientSession(
@@ -108,5 +110,4 @@ async def house(
                     ) as http,
                     AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client,
                 ):
-                    yield House(url, state, stub, http, client)
-            state.engine = connected
+                    yield House(url, parts, stub, http, client)

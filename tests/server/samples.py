@@ -1,5 +1,8 @@
 """One answer's events, as values."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from models.base import Usage
 from retrieval.types import Chunk, ScoredChunk
 from server.answering.events import (
@@ -13,6 +16,7 @@ from server.answering.events import (
     TextDelta,
     UsageReport,
 )
+from server.answering.run import Renderer
 
 
 def scored(number: int, text: str, filename: str = "faq.md") -> ScoredChunk:
@@ -47,3 +51,8 @@ ANSWER: tuple[Event, ...] = (
     Done("stop"),
 )
 TEXT = "이틀[1] 걸려요."
+
+
+def fed(renderer: Renderer[Any], events: Iterable[Any]) -> bytes:
+    """All that a stream shows of `events`."""
+    return b"".join(renderer.feed(event) for event in events)

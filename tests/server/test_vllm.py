@@ -57,7 +57,7 @@ async def running(engine: ProcessEngine, count: int, within: float = PATIENCE) -
 
 
 def model(home: House) -> str:
-    return home.state.engine.generator.name
+    return home.parts.generators.engine.generator.name
 
 
 def always(monkeypatch: pytest.MonkeyPatch, engine: ProcessEngine, **fields: Any) -> None:
@@ -232,7 +232,7 @@ async def test_vllms_own_refusal_is_a_status_too_though_it_says_200(
     client = vllm_engine.generator
     settings = {"url": client.base_url, "api_key": vllm_engine.spec.api_key, "model": client.name}
     async with house(data_dir, embedder, tokenizer, engine=settings) as home:
-        assert isinstance(home.state.engine, ConnectedEngine)
+        assert isinstance(home.parts.generators.engine, ConnectedEngine)
         body = {"model": client.name, "messages": MESSAGES, "stream": stream, **ENDLESS}
 
         async def ask() -> tuple[int, bool]:

@@ -24,20 +24,6 @@ _GROWTH = 2  # a segment is merged with the one before it when that is not this 
 _FEW_KEYS = 4096  # a filter of fewer keys is scored key by key
 
 
-def encode_weights(weights: Mapping[int, float]) -> bytes:
-    """Token id -> weight as the store keeps it: n ids (uint32), then n weights (float16), little-endian, by id.
-
-    Weights that float16 takes for 0 are left out. Raises ValueError for a weight that is negative, or that float16
-    cannot hold.
-    """
-    ids = sorted(weights)
-    kept = np.array([weights[token] for token in ids], np.float64)
-    if len(kept) and not (np.isfinite(kept).all() and kept.min() >= 0 and kept.max() < np.finfo(np.float16).max):
-        raise ValueError("a token's weight must be a number from 0 to 65504")
-    half = kept.astype("<f2")
-    return np.array(ids, "<u4")[half > 0].tobytes() + half[half > 0].tobytes()
-
-
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
     """What a search sees. segments: larger ones first."""

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import FloatArray
-
-_ID, _WEIGHT = np.dtype("<u4"), np.dtype("<f2")
+from retrieval.passages.lexical_weights import decode_weights, is_whole
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,14 +31,9 @@ class Segment:
     @classmethod
     def build(cls, keys: Sequence[int], codes: Sequence[bytes]) -> Self:
         """codes: encode_weights of each key. Raises ValueError for bytes that are none."""
-        if wrong := [
-            key for key, code in zip(keys, codes, strict=True) if len(code) % (_ID.itemsize + _WEIGHT.itemsize)
-        ]:
+        if wrong := [key for key, code in zip(keys, codes, strict=True) if not is_whole(code)]:
             raise ValueError(f"the token weights of passage {wrong[0]} are damaged")
-        counts = [len(code) // (_ID.itemsize + _WEIGHT.itemsize) for code in codes]
-        pairs = list(zip(codes, counts, strict=True))
-        ids = np.frombuffer(b"".join(code[: n * _ID.itemsize] for code, n in pairs), _ID)
-        weights = np.frombuffer(b"".join(code[n * _ID.itemsize :] for code, n in pairs), _WEIGHT)
+        counts, ids, weights = decode_weights(codes)
         order = np.argsort(ids, kind="stable")
         tokens, counted = np.unique(ids, return_counts=True)
         rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.base import Sampling
-from server.answering.ask import Asking
+from server.answering.ask import Defaults
 from server.http.errors import bad_request
 from server.http.json_body import IDENTIFIER
 from server.openai.chat.fields import FIELDS, refuse, unknown
@@ -112,9 +112,9 @@ def check(body: ChatRequest) -> None:
         raise bad_request("tool_choice needs tools", "tool_choice")
 
 
-def sampling_of(body: ChatRequest, asking: Asking) -> Sampling:
+def sampling_of(body: ChatRequest, defaults: Defaults) -> Sampling:
     return Sampling(
-        max_tokens=asking.max_tokens(body.max_completion_tokens or body.max_tokens, body.reasoning_effort),
+        max_tokens=defaults.room(body.max_completion_tokens or body.max_tokens, body.reasoning_effort),
         temperature=body.temperature,
         top_p=body.top_p,
         stop=tuple(body.stop or ()),

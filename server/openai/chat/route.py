@@ -54,7 +54,7 @@ class Chat:
             conversation(messages_of(body.messages, asking.defaults.messages)),
             stores,
             params,
-            sampling_of(body, asking),
+            sampling_of(body, asking.defaults),
             session_id=extension.session_id or new_id("session"),
             explain=extension.explain,
             labels=body.labels,

@@ -88,7 +88,7 @@ class Responding:
         items = await self._responses.referred(owner, items_of(body.input, key))
         refuse_repeated([*before, *items])
         messages = messages_of([*before, *items], body.instructions, asking.defaults.messages)
-        sampling, context = sampling_of(body, asking), asking.generators.client.context_tokens
+        sampling, context = sampling_of(body, asking.defaults), asking.generators.client.context_tokens
         talk = fitting(conversation(messages, "input"), body, context, sampling.max_tokens or 0, retrieve=retrieve)
         ask = Ask(
             owner,

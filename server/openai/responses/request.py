@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Sampling
-from server.answering.ask import MODEL, Asking
+from server.answering.ask import MODEL, Defaults
 from server.http.errors import bad_request
 from server.openai.chat.requests import Extension, MetadataKey, MetadataValue
 from server.openai.chat.tools import TOOLS, Json, Strict
@@ -104,10 +104,10 @@ def check(body: ResponseRequest) -> None:
         raise bad_request("tool_choice needs tools", "tool_choice")
 
 
-def sampling_of(body: ResponseRequest, asking: Asking) -> Sampling:
+def sampling_of(body: ResponseRequest, defaults: Defaults) -> Sampling:
     effort = body.reasoning.effort if body.reasoning else None
     return Sampling(
-        max_tokens=asking.max_tokens(body.max_output_tokens, effort),
+        max_tokens=defaults.room(body.max_output_tokens, effort),
         temperature=body.temperature,
         top_p=body.top_p,
         extra=_passed(body, effort),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engines.cards import Card
-from models.engines.vllm_plan import CHECKPOINTS, GIB, NATIVE_CONTEXT, Plan, plan
+from models.engines.vllm_plan import CHECKPOINTS, GIB, NATIVE_CONTEXT, CardPlan, plan
 from models.errors import Unavailable
 
 # Memory as nvidia-smi reports it.
@@ -62,7 +62,7 @@ def test_bf16_only_where_it_is_asked_for_and_fits_beside_the_retrieval_models() 
 
 
 def test_another_model_is_left_to_vllms_own_sizes() -> None:
-    assert plan((), model="HuggingFaceTB/SmolLM2-135M", context_tokens=2048) == Plan(
+    assert plan((), model="HuggingFaceTB/SmolLM2-135M", context_tokens=2048) == CardPlan(
         "HuggingFaceTB/SmolLM2-135M", context_tokens=2048
     )
 

@@ -9,7 +9,7 @@ import pytest
 from models.base import FloatArray
 from retrieval.indexes.consistency import Difference
 from retrieval.indexes.dense.index import DenseConfig
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
 from tests.retrieval.publishing import DIM, publish, texts, vector
 from tests.until import until
@@ -41,49 +41,49 @@ def vs(store: Store) -> str:
     return store.create_store("ann", "handbook").id
 
 
-def found(store: Store, corpus: Corpus, vs: str, word: str) -> tuple[list[str], list[str]]:
+def found(store: Store, manager: IndexManager, vs: str, word: str) -> tuple[list[str], list[str]]:
     """Texts that BM25 finds by the word, and the text whose vector is nearest."""
-    lexical = [hit.key for hit in corpus.indexes(vs).bm25.search([word], 10)]
-    dense = [hit.key for hit in corpus.indexes(vs).dense.search(vector(word), 1)]
+    lexical = [hit.key for hit in manager.indexes(vs).bm25.search([word], 10)]
+    dense = [hit.key for hit in manager.indexes(vs).dense.search(vector(word), 1)]
     passages = store.load_passages("ann", vs, [*lexical, *dense])
     return [passages[key].chunk.text for key in lexical], [passages[key].chunk.text for key in dense]
 
 
 def test_what_is_published_is_found_by_both_legs(store: Store, vs: str, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
+    manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    assert found(store, corpus, vs, "alpha") == (["alpha"], ["alpha"])
+    assert found(store, manager, vs, "alpha") == (["alpha"], ["alpha"])
     publish(store, vs, "b.txt", ["gamma"])
-    assert found(store, corpus, vs, "gamma") == (["gamma"], ["gamma"])
-    assert corpus.check() == []
+    assert found(store, manager, vs, "gamma") == (["gamma"], ["gamma"])
+    assert manager.check() == []
 
 
 def test_an_empty_store_has_empty_indexes_that_stay_open(store: Store, vs: str, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
-    assert corpus.indexes(vs).dense.search(vector("alpha"), 5) == corpus.indexes(vs).bm25.search(["alpha"], 5) == []
-    assert corpus.indexes(vs).dense is corpus.indexes(vs).dense
-    assert corpus.indexes(vs).bm25 is corpus.indexes(vs).bm25
-    assert corpus.check() == []
+    manager = IndexManager(store, tmp_path, DIM)
+    assert manager.indexes(vs).dense.search(vector("alpha"), 5) == manager.indexes(vs).bm25.search(["alpha"], 5) == []
+    assert manager.indexes(vs).dense is manager.indexes(vs).dense
+    assert manager.indexes(vs).bm25 is manager.indexes(vs).bm25
+    assert manager.check() == []
 
 
 def test_a_replaced_file_leaves_nothing_of_the_old_one(store: Store, vs: str, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
+    manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    assert len(corpus.indexes(vs).dense) == len(corpus.indexes(vs).bm25) == 2
+    assert len(manager.indexes(vs).dense) == len(manager.indexes(vs).bm25) == 2
     publish(store, vs, "a.txt", ["alpha", "delta", "beta"])
-    assert found(store, corpus, vs, "delta") == (["delta"], ["delta"])
-    assert len(corpus.indexes(vs).dense) == len(corpus.indexes(vs).bm25) == 3
-    assert corpus.check() == []
+    assert found(store, manager, vs, "delta") == (["delta"], ["delta"])
+    assert len(manager.indexes(vs).dense) == len(manager.indexes(vs).bm25) == 3
+    assert manager.check() == []
 
 
 def test_indexes_catch_up_after_a_crash(store: CountingStore, vs: str, tmp_path: Path) -> None:
-    """The first corpus is never closed: its dense index was never written."""
+    """The first manager is never closed: its dense index was never written."""
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    Corpus(store, tmp_path, DIM).refresh(vs)
+    IndexManager(store, tmp_path, DIM).refresh(vs)
     gone = publish(store, vs, "b.txt", ["gamma"])
     publish(store, vs, "c.txt", ["delta"])
     store.detach("ann", vs, gone.file_id)
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "delta") == (["delta"], ["delta"])
     assert reopened.check() == []
 
@@ -91,23 +91,23 @@ def test_indexes_catch_up_after_a_crash(store: CountingStore, vs: str, tmp_path:
 def test_a_crash_between_an_index_and_its_seq_doubles_nothing(store: Store, vs: str, tmp_path: Path) -> None:
     folder = tmp_path / "indexes" / vs
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     (folder / "bm25.seq").write_text("0")
     first.indexes(vs).dense.save(folder / "dense.faiss")
     (folder / "dense.seq").write_text("0")
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert len(reopened.indexes(vs).bm25) == len(reopened.indexes(vs).dense) == 2
     assert reopened.check() == []
 
 
-def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)])
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     store.asked = 0
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "word7") == (["word7"], ["word7"])
     assert store.asked == 0
     assert store.changes(vs, 0, 10) == []
@@ -115,12 +115,12 @@ def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingSt
 
 def test_an_index_that_the_log_does_not_reach_back_to_is_filled_anew(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     for file in (tmp_path / "indexes" / vs).glob("*.seq"):
         file.unlink()
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "beta") == (["beta"], ["beta"])
     assert reopened.check() == []
 
@@ -128,11 +128,11 @@ def test_an_index_that_the_log_does_not_reach_back_to_is_filled_anew(store: Stor
 @pytest.mark.parametrize("name", ["dense.faiss", "bm25/meta.json"])
 def test_a_damaged_index_is_made_anew(store: Store, vs: str, tmp_path: Path, name: str) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     (tmp_path / "indexes" / vs / name).write_bytes(b"damaged")
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "alpha") == (["alpha"], ["alpha"])
     assert reopened.check() == []
 
@@ -140,17 +140,17 @@ def test_a_damaged_index_is_made_anew(store: Store, vs: str, tmp_path: Path, nam
 def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
     (one, two), seq = store.visible_keys(vs)
-    corpus = Corpus(store, tmp_path, DIM)
-    corpus.indexes(vs).dense.apply(seq, [99], vector("extra")[None], [one])
-    corpus.indexes(vs).bm25.apply(seq, [], [two])
-    assert corpus.check("ann") == [
+    manager = IndexManager(store, tmp_path, DIM)
+    manager.indexes(vs).dense.apply(seq, [99], vector("extra")[None], [one])
+    manager.indexes(vs).bm25.apply(seq, [], [two])
+    assert manager.check("ann") == [
         Difference(vs, "bm25", missing=(two,)),
         Difference(vs, "dense", missing=(one,), extra=(99,)),
     ]
-    assert corpus.check("bob") == []
-    corpus.rebuild(vs)
-    assert corpus.check() == []
-    assert found(store, corpus, vs, "beta") == (["beta"], ["beta"])
+    assert manager.check("bob") == []
+    manager.rebuild(vs)
+    assert manager.check() == []
+    assert found(store, manager, vs, "beta") == (["beta"], ["beta"])
 
 
 def test_a_passage_without_a_vector_is_a_difference(store: Store, vs: str, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_passage_without_a_vector_is_a_difference(store: Store, vs: str, tmp_p
     (key,), _ = store.visible_keys(vs)
     with store.write() as db:
         db.execute("DELETE FROM vectors")
-    differences = Corpus(store, tmp_path, DIM).check()
+    differences = IndexManager(store, tmp_path, DIM).check()
     assert Difference(vs, "vectors", missing=(key,)) in differences
 
 
@@ -168,18 +168,18 @@ def test_one_document_more_in_a_hundred_thousand_rebuilds_nothing(
 ) -> None:
     for part in range(4):
         publish(store, vs, f"{part}.csv", [f"row{part}x{i} common" for i in range(25_000)])
-    corpus = Corpus(store, tmp_path, DIM)
-    corpus.refresh(vs)
+    manager = IndexManager(store, tmp_path, DIM)
+    manager.refresh(vs)
     folder = tmp_path / "indexes" / vs
-    dense, bm25 = corpus.indexes(vs).dense, corpus.indexes(vs).bm25
+    dense, bm25 = manager.indexes(vs).dense, manager.indexes(vs).bm25
     vectors_file = (folder / "dense.faiss").stat()
     segments = {path.name: path.stat().st_size for path in (folder / "bm25").glob("*.store")}
     store.asked = 0
     publish(store, vs, "one.txt", ["needle"])
-    assert found(store, corpus, vs, "needle") == (["needle"], ["needle"])
+    assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
     assert store.asked == 2  # one row of terms, one vector
-    assert corpus.indexes(vs).dense is dense
-    assert corpus.indexes(vs).bm25 is bm25
+    assert manager.indexes(vs).dense is dense
+    assert manager.indexes(vs).bm25 is bm25
     assert (folder / "dense.faiss").stat() == vectors_file
     largest = max(segments, key=segments.__getitem__)
     assert (folder / "bm25" / largest).stat().st_size == segments[largest]
@@ -188,16 +188,16 @@ def test_one_document_more_in_a_hundred_thousand_rebuilds_nothing(
 
 def test_a_deleted_store_takes_its_indexes_along(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    corpus = Corpus(store, tmp_path, DIM)
-    corpus.refresh(vs)
+    manager = IndexManager(store, tmp_path, DIM)
+    manager.refresh(vs)
     other = store.create_store("ann", "other").id
-    corpus.refresh(other)
+    manager.refresh(other)
     store.delete_store("ann", vs)
     store.delete_store("ann", other)
     with pytest.raises(NotFound):
-        corpus.indexes(vs)
+        manager.indexes(vs)
     assert not (tmp_path / "indexes" / vs).exists()
-    Corpus(store, tmp_path, DIM)
+    IndexManager(store, tmp_path, DIM)
     assert list((tmp_path / "indexes").iterdir()) == []
 
 
@@ -206,68 +206,68 @@ def test_vectors_of_another_model_are_never_searched(
     store: Store, vs: str, tmp_path: Path, dim: int, name: str | None
 ) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    corpus = Corpus(store, tmp_path, dim, name)
+    manager = IndexManager(store, tmp_path, dim, name)
     with pytest.raises(EmbedderMismatch, match="holds vectors of synthetic"):
-        corpus.indexes(vs)
+        manager.indexes(vs)
 
 
-def test_a_corpus_without_a_dimension_takes_every_store_as_it_is(store: Store, vs: str, tmp_path: Path) -> None:
+def test_a_manager_without_a_dimension_takes_every_store_as_it_is(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
     empty = store.create_store("ann", "empty").id
-    corpus = Corpus(store, tmp_path)
-    corpus.rebuild()
-    assert corpus.check() == []
-    assert (corpus.indexes(vs).dense.dim, len(corpus.indexes(vs).dense), len(corpus.indexes(empty).dense)) == (
+    manager = IndexManager(store, tmp_path)
+    manager.rebuild()
+    assert manager.check() == []
+    assert (manager.indexes(vs).dense.dim, len(manager.indexes(vs).dense), len(manager.indexes(empty).dense)) == (
         DIM,
         1,
         0,
     )
-    corpus.close()
-    assert found(store, Corpus(store, tmp_path, DIM, "synthetic"), vs, "alpha") == (["alpha"], ["alpha"])
+    manager.close()
+    assert found(store, IndexManager(store, tmp_path, DIM, "synthetic"), vs, "alpha") == (["alpha"], ["alpha"])
 
 
 def test_more_stores_than_are_kept_open_all_answer(store: Store, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM, max_open=3)
+    manager = IndexManager(store, tmp_path, DIM, max_open=3)
     stores = [store.create_store("ann", f"s{i}").id for i in range(7)]
     for i, vs in enumerate(stores):
         publish(store, vs, "a.txt", [f"word{i}"])
-        corpus.refresh(vs)
+        manager.refresh(vs)
     assert (tmp_path / "indexes" / stores[0] / "dense.faiss").exists()  # put away
     for i, vs in enumerate(stores):
-        assert found(store, corpus, vs, f"word{i}") == ([f"word{i}"], [f"word{i}"])
-    assert corpus.check() == []
+        assert found(store, manager, vs, f"word{i}") == ([f"word{i}"], [f"word{i}"])
+    assert manager.check() == []
 
 
 def test_searches_go_on_beside_changes_in_many_threads(store: Store, vs: str, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
+    manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "keep.txt", ["alpha"])
     stop = threading.Event()
 
     def search() -> int:
         count = 0
         while not stop.is_set() or not count:
-            assert found(store, corpus, vs, "alpha") == (["alpha"], ["alpha"])
+            assert found(store, manager, vs, "alpha") == (["alpha"], ["alpha"])
             count += 1
         return count
 
     def change() -> None:
         for i in range(8):
             publish(store, vs, "change.txt", [f"beta{i}", f"gamma{i}"])
-            corpus.refresh(vs)
+            manager.refresh(vs)
 
     with ThreadPoolExecutor(3) as pool:
         searches = [pool.submit(search) for _ in range(2)]
         pool.submit(change).result(timeout=120)
         stop.set()
         assert all(each.result(timeout=60) > 0 for each in searches)
-    assert corpus.check() == []
+    assert manager.check() == []
     assert sorted(texts(store, vs)) == ["alpha", "beta7", "gamma7"]
 
 
 def test_dense_scores_are_the_stored_vectors_products(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
     keys, _ = store.visible_keys(vs)
-    scores = Corpus(store, tmp_path, DIM).indexes(vs).dense.scores(vector("alpha"), keys)
+    scores = IndexManager(store, tmp_path, DIM).indexes(vs).dense.scores(vector("alpha"), keys)
     np.testing.assert_allclose(scores, [1, vector("alpha") @ vector("beta")], atol=2e-3)
 
 
@@ -277,19 +277,19 @@ SOON = DenseConfig(exact_up_to=80)
 async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_searches(
     store: Store, vs: str, tmp_path: Path
 ) -> None:
-    corpus = Corpus(store, tmp_path, DIM, dense=SOON)
+    manager = IndexManager(store, tmp_path, DIM, dense=SOON)
     publish(store, vs, "a.txt", [f"word{i}" for i in range(80)])
-    corpus.refresh(vs)
-    assert corpus.indexes(vs).dense.exact
-    assert corpus.recalls() == {}
+    manager.refresh(vs)
+    assert manager.indexes(vs).dense.exact
+    assert manager.recalls() == {}
     publish(store, vs, "b.txt", ["needle"])
-    assert found(store, corpus, vs, "needle") == (["needle"], ["needle"])
-    await until(lambda: not corpus.indexes(vs).dense.exact, within=30)
-    assert found(store, corpus, vs, "needle") == (["needle"], ["needle"])
-    assert corpus.recalls()[vs] >= SOON.recall
-    assert corpus.check() == []
-    corpus.close()  # waits for the lists to be on disk
-    reopened = Corpus(store, tmp_path, DIM, dense=SOON)
+    assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
+    await until(lambda: not manager.indexes(vs).dense.exact, within=30)
+    assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
+    assert manager.recalls()[vs] >= SOON.recall
+    assert manager.check() == []
+    manager.close()  # waits for the lists to be on disk
+    reopened = IndexManager(store, tmp_path, DIM, dense=SOON)
     assert not reopened.indexes(vs).dense.exact
     assert found(store, reopened, vs, "word7") == (["word7"], ["word7"])
     assert reopened.check() == []
@@ -297,20 +297,20 @@ async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_search
 
 def test_a_rebuilt_index_has_its_lists_when_the_rebuild_returns(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])
-    corpus = Corpus(store, tmp_path, dense=SOON)
-    corpus.rebuild(vs)
-    assert not corpus.indexes(vs).dense.exact
-    corpus.close()
-    assert not Corpus(store, tmp_path, dense=SOON).indexes(vs).dense.exact
+    manager = IndexManager(store, tmp_path, dense=SOON)
+    manager.rebuild(vs)
+    assert not manager.indexes(vs).dense.exact
+    manager.close()
+    assert not IndexManager(store, tmp_path, dense=SOON).indexes(vs).dense.exact
 
 
 def test_a_store_may_be_deleted_while_it_is_regrouped(store: Store, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM, dense=SOON)
+    manager = IndexManager(store, tmp_path, DIM, dense=SOON)
     for _ in range(5):
         vs = store.create_store("ann", "short-lived").id
         publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])
-        corpus.refresh(vs)
+        manager.refresh(vs)
         store.delete_store("ann", vs)
-        corpus.forget(vs)
-    corpus.close()
+        manager.forget(vs)
+    manager.close()
     assert list((tmp_path / "indexes").iterdir()) == []

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.embedders.e5 import E5Embedder
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import Store
@@ -42,14 +42,14 @@ def die_at(point: int) -> Callable[..., None]:
 
 async def ingest(data_dir: Path, kind: str, point: int) -> None:
     store, embedder = Store(data_dir), LexicalE5(E5Embedder.load(threads=1))
-    corpus = Corpus(store, data_dir, embedder.dim, embedder.name)
+    manager = IndexManager(store, data_dir, embedder.dim, embedder.name)
     die = die_at(point)
     if kind == "statement":
         with store.write() as writer:
             writer.set_trace_callback(die)
     elif kind == "rename":
         sys.addaudithook(lambda event, _: die() if event == "os.rename" else None)
-    ingestor = Ingestor(store, corpus, embedder, Tokenizer.load())
+    ingestor = Ingestor(store, manager, embedder, Tokenizer.load())
     await ingestor.start()
     vs = store.ensure_store("ann", "handbook").id
     for name, content in FILES:
@@ -59,7 +59,7 @@ async def ingest(data_dir: Path, kind: str, point: int) -> None:
         if (await ingestor.wait("ann", vs, file.id)).status == "completed":
             print("completed", name, flush=True)
     await ingestor.aclose()
-    corpus.close()
+    manager.close()
     embedder.close()
     store.close()
 

@@ -13,7 +13,7 @@ import pytest
 from models.base import Embedding, IntArray
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import NotFound, Store, StoreFile
@@ -84,16 +84,16 @@ def loop_runs_here() -> bool:
 
 
 class Bench:
-    """A store, its corpus and a vector store; ingestors come and go."""
+    """A store, its manager and a vector store; ingestors come and go."""
 
     def __init__(self, data_dir: Path) -> None:
         self.store = OffLoopStore(data_dir)
-        self.corpus = Corpus(self.store, data_dir, 384)
+        self.manager = IndexManager(self.store, data_dir, 384)
         self.vs = self.store.create_store(OWNER, "handbook").id
 
     @asynccontextmanager
     async def ingestor(self, embedder: WatchedEmbedder) -> AsyncIterator[Ingestor]:
-        running = Ingestor(self.store, self.corpus, embedder, Tokenizer.load())
+        running = Ingestor(self.store, self.manager, embedder, Tokenizer.load())
         await running.start()
         yield running
         await running.aclose()
@@ -110,14 +110,14 @@ class Bench:
         return sorted(await asyncio.to_thread(texts, self.store, self.vs))
 
     async def is_level(self) -> bool:
-        return not await asyncio.to_thread(self.corpus.check)
+        return not await asyncio.to_thread(self.manager.check)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    made.corpus.close()
+    made.manager.close()
     made.store.close()
 
 
@@ -130,13 +130,13 @@ async def test_a_file_goes_through_and_is_found(bench: Bench, e5: E5Embedder) ->
         done = await bench.ingest(ingestor, "guide.md", "# Refunds\n\nA refund takes three days.")
         assert (done.status, done.stage, done.visible) == ("completed", "indexed", True)
         assert (done.chunks, done.embedded, done.documents) == (1, 1, 1)
-        hits = await asyncio.to_thread(lambda: bench.corpus.indexes(bench.vs).bm25.search(["refund"], 5))
+        hits = await asyncio.to_thread(lambda: bench.manager.indexes(bench.vs).bm25.search(["refund"], 5))
         passages = await asyncio.to_thread(bench.store.load_passages, OWNER, bench.vs, [hit.key for hit in hits])
         (passage,) = passages.values()
         assert "three days" in passage.chunk.text
         assert passage.token_code
         query = (await e5.embed_queries(["How long does a refund take?"])).dense[0]
-        dense = (await asyncio.to_thread(bench.corpus.indexes, bench.vs)).dense
+        dense = (await asyncio.to_thread(bench.manager.indexes, bench.vs)).dense
         assert [hit.key for hit in dense.search(query, 5)] == list(passages)
         assert await bench.is_level()
 
@@ -283,7 +283,7 @@ def run_child(data_dir: Path, kind: str, point: int) -> tuple[int, list[str]]:
 def check_after_crash(data_dir: Path, acknowledged: set[str]) -> None:
     """Nothing acknowledged is lost, nothing is half there, nothing is doubled, and the indexes agree."""
     store = Store(data_dir)
-    corpus = Corpus(store, data_dir, 384)
+    manager = IndexManager(store, data_dir, 384)
     try:
         vs = store.ensure_store(OWNER, "handbook").id
         attached = {each.filename for each in store.list_store_files(OWNER, vs, limit=100).items}
@@ -293,9 +293,9 @@ def check_after_crash(data_dir: Path, acknowledged: set[str]) -> None:
         rows = [text for text in seen if "row" in text]
         assert len(rows) == len(set(rows))
         assert len(rows) in (0, 7, 8)
-        assert corpus.check() == []
+        assert manager.check() == []
     finally:
-        corpus.close()
+        manager.close()
         store.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from models.embedders.e5 import E5Embedder
 from retrieval.indexes.bm25 import Bm25Index
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.upkeep import Upkeep
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
@@ -36,7 +36,7 @@ def e5() -> Iterator[E5Embedder]:
 class Bench:
     folder: Path
     store: Store
-    corpus: Corpus
+    manager: IndexManager
     ingestor: Ingestor
     upkeep: Upkeep
     vs: str
@@ -53,7 +53,7 @@ class Bench:
         passages = self.store.load_passages(OWNER, self.vs, keys)
         marked = [key for key, passage in passages.items() if MARK in passage.chunk.text]
         assert marked
-        _, vectors = self.store.index_vectors(marked, self.corpus.dim or 0)
+        _, vectors = self.store.index_vectors(marked, self.manager.dim or 0)
         halves = [row.astype(np.float16).tobytes()[:64] for row in vectors]
         codes = [passages[key].token_code[64:128] for key in marked]
         return [MARK.encode(), TERM.encode(), *halves, *codes]
@@ -85,13 +85,13 @@ def meta(folder: Path) -> Any:
 @pytest.fixture
 async def bench(tmp_path: Path, e5: E5Embedder) -> AsyncIterator[Bench]:
     store = Store(tmp_path)
-    corpus = Corpus(store, tmp_path, e5.dim, e5.name)
-    ingestor = Ingestor(store, corpus, e5, Tokenizer.load())
+    manager = IndexManager(store, tmp_path, e5.dim, e5.name)
+    ingestor = Ingestor(store, manager, e5, Tokenizer.load())
     await ingestor.start()
     vs = store.create_store(OWNER, "handbook").id
-    yield Bench(tmp_path, store, corpus, ingestor, Upkeep(store, corpus), vs)
+    yield Bench(tmp_path, store, manager, ingestor, Upkeep(store, manager), vs)
     await ingestor.aclose()
-    corpus.close()
+    manager.close()
     store.close()
 
 
@@ -106,7 +106,7 @@ def detach_and_delete(bench: Bench, file_id: str) -> None:
 
 def delete_store_and_file(bench: Bench, file_id: str) -> None:
     bench.store.delete_store(OWNER, bench.vs)
-    bench.corpus.forget(bench.vs)
+    bench.manager.forget(bench.vs)
     bench.store.delete_file(OWNER, file_id)
 
 
@@ -120,7 +120,7 @@ async def test_no_byte_of_a_deleted_file_is_left(bench: Bench, delete: Callable[
     others = [await bench.add(f"{i}.txt", f"Another passage, number {i}, about badgers.") for i in range(4)]
     text = f"The {MARK} grows on the northern slope.\n\n" + f"{MARK} jam keeps for a year. " * 60
     file_id = await bench.add(f"{MARK}.txt", text)
-    bench.corpus.close()  # everything is written to disk
+    bench.manager.close()  # everything is written to disk
     forms = bench.forms()
     assert len(bench.found(forms)) >= 2  # the database and the vectors
     assert bench.postings() >= 1
@@ -129,13 +129,13 @@ async def test_no_byte_of_a_deleted_file_is_left(bench: Bench, delete: Callable[
     assert bench.found(forms) == {}
     assert bench.postings() == 0
     assert len(bench.store.list_files(OWNER).items) == len(others)
-    assert bench.corpus.check() == []
+    assert bench.manager.check() == []
     assert not bench.store.leftovers_due()
 
 
 async def test_a_detached_file_leaves_its_bytes_alone(bench: Bench) -> None:
     file_id = await bench.add("jam.txt", f"{MARK} jam.")
-    bench.corpus.close()
+    bench.manager.close()
     _, *indexed = bench.forms()
     bench.store.detach(OWNER, bench.vs, file_id)
     await asyncio.to_thread(bench.upkeep.run)
@@ -155,11 +155,11 @@ async def test_an_old_version_is_gone_when_a_new_one_has_taken_its_place(bench: 
 async def test_what_was_deleted_can_be_added_again(bench: Bench) -> None:
     for _ in range(2):
         file_id = await bench.add("jam.txt", f"{MARK} jam.")
-        assert len(bench.corpus.indexes(bench.vs).bm25.search(["quokkaberri", MARK.lower()], 5)) == 1
+        assert len(bench.manager.indexes(bench.vs).bm25.search(["quokkaberri", MARK.lower()], 5)) == 1
         bench.store.delete_file(OWNER, file_id)
         await asyncio.to_thread(bench.upkeep.run)
-        assert bench.corpus.indexes(bench.vs).bm25.keys() == []
-        assert bench.corpus.check() == []
+        assert bench.manager.indexes(bench.vs).bm25.keys() == []
+        assert bench.manager.check() == []
 
 
 async def test_a_file_deleted_while_it_is_ingested_leaves_nothing(
@@ -180,7 +180,7 @@ async def test_a_file_deleted_while_it_is_ingested_leaves_nothing(
     await until(lambda: bench.ingestor.unfinished == 0, PATIENCE)
     await asyncio.to_thread(bench.upkeep.run)
     assert bench.found([MARK.encode(), TERM.encode()]) == {}
-    assert bench.corpus.check() == []
+    assert bench.manager.check() == []
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -204,7 +204,7 @@ async def test_searches_go_on_while_the_indexes_are_rewritten(bench: Bench) -> N
     await bench.add("other.txt", "Badgers dig.")
     file_id = await bench.add("jam.txt", f"{MARK} jam.")
     bench.store.delete_file(OWNER, file_id)
-    bm25 = bench.corpus.indexes(bench.vs).bm25
+    bm25 = bench.manager.indexes(bench.vs).bm25
     work = asyncio.create_task(asyncio.to_thread(bench.upkeep.run))
     while not work.done():
         assert len(await asyncio.to_thread(bm25.search, ["badger"], 5)) == 1

@@ -19,7 +19,7 @@ from retrieval.ranking.raw_texts import (
     known_stages,
     relevance,
 )
-from retrieval.ranking.stages import STAGE_1_KEEPS, Plan
+from retrieval.ranking.stages import STAGE_1_KEEPS, RerankPlan
 
 TEXTS = [
     "Delivery takes two days, four on islands.",
@@ -37,7 +37,7 @@ def embedder() -> Iterator[E5Embedder]:
 
 @pytest.mark.parametrize(("query", "best"), [("How many days until it is delivered?", 0), ("비밀번호 변경", 2)])
 async def test_the_text_that_answers_comes_first(embedder: E5Embedder, query: str, best: int) -> None:
-    scores = (await relevance(query, TEXTS, embedder, Tokenizer.load(), Plan(Ranker.load()))).scores
+    scores = (await relevance(query, TEXTS, embedder, Tokenizer.load(), RerankPlan(Ranker.load()))).scores
     assert scores.shape == (3,)
     assert int(np.argmax(scores)) == best
     assert ((scores >= 0) & (scores <= 1)).all()
@@ -45,7 +45,7 @@ async def test_the_text_that_answers_comes_first(embedder: E5Embedder, query: st
 
 @pytest.mark.parametrize("texts", [[], ["only one"], ["", "  "], ["same", "same"]])
 async def test_few_empty_and_equal_texts_are_ranked_too(embedder: E5Embedder, texts: list[str]) -> None:
-    scores = (await relevance("a question", texts, embedder, Tokenizer.load(), Plan(Ranker.load()))).scores
+    scores = (await relevance("a question", texts, embedder, Tokenizer.load(), RerankPlan(Ranker.load()))).scores
     assert scores.shape == (len(texts),)
     assert np.isfinite(scores).all()
 
@@ -70,7 +70,7 @@ class Backwards:
 
 async def test_each_stage_can_be_asked_for_alone_and_says_that_it_ran(embedder: E5Embedder) -> None:
     reranker = Backwards()
-    plan = Plan(Ranker.load(), reranker)
+    plan = RerankPlan(Ranker.load(), reranker)
     found = {}
     for stages in known_stages(plan):
         found[stages] = await relevance(TEXTS[0], TEXTS, embedder, Tokenizer.load(), plan, stages)
@@ -79,13 +79,13 @@ async def test_each_stage_can_be_asked_for_alone_and_says_that_it_ran(embedder: 
     assert int(np.argmax(found[LATE,].scores)) == int(np.argmax(found[LATE, LEARNED].scores)) == 0
     assert int(np.argmax(found[CROSS,].scores)) == 2
     with pytest.raises(UnknownStages, match="late_interaction"):
-        await relevance("x", TEXTS, embedder, Tokenizer.load(), Plan(Ranker.load()), [CROSS])
+        await relevance("x", TEXTS, embedder, Tokenizer.load(), RerankPlan(Ranker.load()), [CROSS])
 
 
 async def test_a_cross_encoder_behind_stage_1_reads_its_best_and_leads(embedder: E5Embedder) -> None:
     texts = [f"Number {i} is about something else." for i in range(STAGE_1_KEEPS + 10)] + [TEXTS[0]]
     reranker = Backwards()
-    found = await relevance(TEXTS[0], texts, embedder, Tokenizer.load(), Plan(Ranker.load(), reranker))
+    found = await relevance(TEXTS[0], texts, embedder, Tokenizer.load(), RerankPlan(Ranker.load(), reranker))
     assert found.stages == (LATE, CROSS)
     assert len(reranker.read) == STAGE_1_KEEPS
     assert reranker.read[0] == TEXTS[0]

@@ -5,21 +5,21 @@ import pytest
 
 from models.base import FloatArray
 from models.errors import Unavailable
-from retrieval.ranking.rerank import Indexes, RerankStage, rerank
+from retrieval.ranking.rerank import Positions, RerankStage, rerank
 
 START = np.arange(5, dtype=np.intp)
 
 
-async def backwards(indexes: Indexes) -> FloatArray:
-    return indexes.astype(np.float32)
+async def backwards(positions: Positions) -> FloatArray:
+    return positions.astype(np.float32)
 
 
-async def never(indexes: Indexes) -> FloatArray:
+async def never(positions: Positions) -> FloatArray:
     await asyncio.Event().wait()
-    return backwards(indexes)  # type: ignore[return-value]
+    return backwards(positions)  # type: ignore[return-value]
 
 
-async def broken(indexes: Indexes) -> FloatArray:
+async def broken(positions: Positions) -> FloatArray:
     raise Unavailable("the reranker is down")
 
 
@@ -28,8 +28,8 @@ async def test_each_stage_reorders_only_what_the_one_before_kept() -> None:
     assert done.order.tolist() == [4, 3, 2, 1, 0]
     assert done.kept == {"one": 3, "two": 2}
 
-    async def forwards(indexes: Indexes) -> FloatArray:
-        return -indexes.astype(np.float32)
+    async def forwards(positions: Positions) -> FloatArray:
+        return -positions.astype(np.float32)
 
     done = await rerank(START, [RerankStage("one", backwards, 3), RerankStage("two", forwards, 2)], 10)
     assert done.order.tolist() == [2, 3, 4, 1, 0]
@@ -62,8 +62,8 @@ async def test_cancellation_is_not_taken_for_a_late_stage() -> None:
 
 
 async def test_equal_scores_keep_the_order_they_came_in() -> None:
-    async def same(indexes: Indexes) -> FloatArray:
-        return np.zeros(len(indexes), np.float32)
+    async def same(positions: Positions) -> FloatArray:
+        return np.zeros(len(positions), np.float32)
 
     done = await rerank(START[::-1], [RerankStage("same", same, 5)], 10)
     assert done.order.tolist() == [4, 3, 2, 1, 0]

@@ -12,12 +12,12 @@ from models.base import FloatArray
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
 from retrieval.evaluation.evaluation import evaluate, load_set
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.search import Retriever
-from retrieval.ranking.stages import Plan
+from retrieval.ranking.stages import RerankPlan
 from retrieval.store.store import NotFound, Store
 from retrieval.types import SearchParams
 from tests.until import PATIENCE
@@ -60,8 +60,8 @@ def embedder() -> Iterator[E5Embedder]:
 @pytest.fixture
 async def bench(tmp_path: Path, embedder: E5Embedder) -> AsyncIterator[Bench]:
     store, tokenizer = Store(tmp_path), Tokenizer.load()
-    corpus = Corpus(store, tmp_path, embedder.dim, embedder.name)
-    ingestor = Ingestor(store, corpus, embedder, tokenizer)
+    manager = IndexManager(store, tmp_path, embedder.dim, embedder.name)
+    ingestor = Ingestor(store, manager, embedder, tokenizer)
     await ingestor.start()
     store_id = store.create_store("me", "faq").id
     content = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode()
@@ -69,10 +69,13 @@ async def bench(tmp_path: Path, embedder: E5Embedder) -> AsyncIterator[Bench]:
     await ingestor.submit("me", store_id, file.id, {})
     await ingestor.wait("me", store_id, file.id)
     yield Bench(
-        store, ingestor, Retriever(store, corpus, embedder, tokenizer, Plan(Ranker.load(), seconds=PATIENCE)), store_id
+        store,
+        ingestor,
+        Retriever(store, manager, embedder, tokenizer, RerankPlan(Ranker.load(), seconds=PATIENCE)),
+        store_id,
     )
     await ingestor.aclose()
-    corpus.close()
+    manager.close()
     store.close()
 
 

@@ -11,14 +11,14 @@ import pytest
 from models.embedders.e5 import E5Embedder
 from retrieval.evaluation.evaluation import evaluate, load_set
 from retrieval.indexes.consistency import Difference
-from retrieval.indexes.manager import Corpus
+from retrieval.indexes.manager import IndexManager
 from retrieval.indexes.sparse.index import SparseIndex
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.search import Retriever
-from retrieval.ranking.stages import Plan
-from retrieval.store import migrations
+from retrieval.ranking.stages import RerankPlan
+from retrieval.store import database
 from retrieval.store.store import EmbedderMismatch, Store
 from retrieval.types import SearchParams
 from tests.retrieval.lexical_e5 import LexicalE5
@@ -47,28 +47,28 @@ def vs(store: Store) -> str:
     return store.create_store("ann", "handbook").id
 
 
-def sparse(corpus: Corpus, vs: str) -> SparseIndex:
-    index = corpus.indexes(vs).sparse
+def sparse(manager: IndexManager, vs: str) -> SparseIndex:
+    index = manager.indexes(vs).sparse
     assert index is not None
     return index
 
 
-def found(store: Store, corpus: Corpus, vs: str, word: str) -> list[str]:
-    keys = [hit.key for hit in sparse(corpus, vs).search(token_weights(word), 10)]
+def found(store: Store, manager: IndexManager, vs: str, word: str) -> list[str]:
+    keys = [hit.key for hit in sparse(manager, vs).search(token_weights(word), 10)]
     passages = store.load_passages("ann", vs, keys)
     return [passages[key].chunk.text for key in keys]
 
 
 def test_what_is_published_is_found_and_what_is_detached_is_not(store: Store, vs: str, tmp_path: Path) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
-    assert corpus.indexes(vs).sparse is None  # no embedder has claimed the store yet
+    manager = IndexManager(store, tmp_path, DIM)
+    assert manager.indexes(vs).sparse is None  # no embedder has claimed the store yet
     kept = publish(store, vs, "a.txt", ["alpha beta", "beta beta"], lexical=True)
-    assert found(store, corpus, vs, "beta") == ["beta beta", "alpha beta"]
+    assert found(store, manager, vs, "beta") == ["beta beta", "alpha beta"]
     publish(store, vs, "b.txt", ["gamma beta beta beta"], lexical=True)
-    assert found(store, corpus, vs, "beta")[0] == "gamma beta beta beta"
+    assert found(store, manager, vs, "beta")[0] == "gamma beta beta beta"
     store.detach("ann", vs, kept.file_id)
-    assert found(store, corpus, vs, "beta") == ["gamma beta beta beta"]
-    assert corpus.check() == []
+    assert found(store, manager, vs, "beta") == ["gamma beta beta beta"]
+    assert manager.check() == []
     with store.read() as db:
         assert db.execute("SELECT count(*) FROM lexical_weights").fetchone()[0] == 1
 
@@ -76,13 +76,13 @@ def test_what_is_published_is_found_and_what_is_detached_is_not(store: Store, vs
 def test_a_store_of_an_embedder_without_lexical_weights_has_no_third_index(
     store: Store, vs: str, tmp_path: Path
 ) -> None:
-    corpus = Corpus(store, tmp_path, DIM)
+    manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"])
-    corpus.refresh(vs)
-    corpus.close()
-    assert Corpus(store, tmp_path).indexes(vs).sparse is None
+    manager.refresh(vs)
+    manager.close()
+    assert IndexManager(store, tmp_path).indexes(vs).sparse is None
     assert not (tmp_path / "indexes" / vs / "sparse.index").exists()
-    assert corpus.check() == []
+    assert manager.check() == []
 
 
 def test_lexical_weights_are_part_of_what_a_store_holds(store: Store, vs: str) -> None:
@@ -94,14 +94,14 @@ def test_lexical_weights_are_part_of_what_a_store_holds(store: Store, vs: str) -
 
 def test_the_same_text_takes_its_weights_along(store: CountingStore, vs: str, tmp_path: Path) -> None:
     """A second file with a text that is there already is not embedded again."""
-    corpus = Corpus(store, tmp_path, DIM)
+    manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
     publish(store, vs, "copy.txt", ["alpha", "beta"], lexical=True)
-    assert found(store, corpus, vs, "alpha") == ["alpha", "alpha"]
+    assert found(store, manager, vs, "alpha") == ["alpha", "alpha"]
     publish(store, vs, "copy.txt", ["alpha", "gamma"], lexical=True)  # a new version keeps the unchanged document
-    assert found(store, corpus, vs, "alpha") == ["alpha", "alpha"]
-    assert found(store, corpus, vs, "beta") == []
-    assert corpus.check() == []
+    assert found(store, manager, vs, "alpha") == ["alpha", "alpha"]
+    assert found(store, manager, vs, "beta") == []
+    assert manager.check() == []
 
 
 def test_the_weights_count_as_bytes_used(store: Store, vs: str) -> None:
@@ -115,20 +115,20 @@ def test_the_weights_count_as_bytes_used(store: Store, vs: str) -> None:
 def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"], lexical=True)
     (one, two), seq = store.visible_keys(vs)
-    corpus = Corpus(store, tmp_path)
-    sparse(corpus, vs).apply(seq, [(99, b"")], [one])
-    assert corpus.check("ann") == [Difference(vs, "sparse", missing=(one,), extra=(99,))]
-    corpus.rebuild(vs)
-    assert corpus.check() == []
+    manager = IndexManager(store, tmp_path)
+    sparse(manager, vs).apply(seq, [(99, b"")], [one])
+    assert manager.check("ann") == [Difference(vs, "sparse", missing=(one,), extra=(99,))]
+    manager.rebuild(vs)
+    assert manager.check() == []
     with store.write() as db:
         db.execute("DELETE FROM lexical_weights WHERE chunk = ?", (two,))
-    assert corpus.check() == [Difference(vs, "lexical_weights", missing=(two,))]
+    assert manager.check() == [Difference(vs, "lexical_weights", missing=(two,))]
 
 
 @pytest.mark.parametrize("damage", ["deleted", "overwritten", "older than the log"])
 def test_an_index_that_cannot_be_used_is_made_anew(store: Store, vs: str, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "indexes" / vs / "sparse.index"
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
     first.refresh(vs)
     first.close()
@@ -143,31 +143,31 @@ def test_an_index_that_cannot_be_used_is_made_anew(store: Store, vs: str, tmp_pa
             path.write_bytes(b"damaged")
         case _:
             path.write_bytes(old)
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "alpha") == ["alpha"]
     assert found(store, reopened, vs, "beta") == ["beta"]
     assert reopened.check() == []
 
 
 def test_an_index_catches_up_after_a_crash(store: Store, vs: str, tmp_path: Path) -> None:
-    """The first corpus is never closed: its sparse index was never written."""
+    """The first manager is never closed: its sparse index was never written."""
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
-    Corpus(store, tmp_path, DIM).refresh(vs)
+    IndexManager(store, tmp_path, DIM).refresh(vs)
     gone = publish(store, vs, "b.txt", ["alpha gamma"], lexical=True)
     publish(store, vs, "c.txt", ["alpha delta"], lexical=True)
     store.detach("ann", vs, gone.file_id)
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert sorted(found(store, reopened, vs, "alpha")) == ["alpha", "alpha delta"]
     assert reopened.check() == []
 
 
-def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)], lexical=True)
-    first = Corpus(store, tmp_path, DIM)
+    first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     store.asked = 0
-    reopened = Corpus(store, tmp_path, DIM)
+    reopened = IndexManager(store, tmp_path, DIM)
     assert found(store, reopened, vs, "word7") == ["word7"]
     publish(store, vs, "one.txt", ["needle"], lexical=True)
     assert found(store, reopened, vs, "needle") == ["needle"]
@@ -176,7 +176,7 @@ def test_a_closed_corpus_opens_without_reading_the_store_again(store: CountingSt
 
 def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ragpod.db") as old:
-        script = Path(migrations.__file__).with_name("schema.sql").read_text("utf-8")
+        script = Path(database.__file__).with_name("schema.sql").read_text("utf-8")
         old.executescript(f"{script}; PRAGMA user_version = 1;")
         old.execute(
             "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, embedder, dim)"
@@ -186,9 +186,9 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
     old.close()
     store = Store(tmp_path)
     publish(store, "vs_old", "a.txt", ["alpha"])
-    corpus = Corpus(store, tmp_path, DIM)
-    assert corpus.indexes("vs_old").sparse is None
-    assert corpus.check() == []
+    manager = IndexManager(store, tmp_path, DIM)
+    assert manager.indexes("vs_old").sparse is None
+    assert manager.check() == []
     publish(store, store.create_store("ann", "new").id, "a.txt", ["alpha"], lexical=True)
     store.close()
 
@@ -207,7 +207,7 @@ class Bench:
     async def scores(self, legs: Mapping[str, float], query: str = "zebra tariff") -> dict[str, Mapping[str, float]]:
         """External id -> scores of each candidate, under a ranker of these legs."""
         ranker = replace(self.retriever.plan.ranker, legs=legs)
-        retriever = self.retriever.with_plan(Plan(ranker))
+        retriever = self.retriever.with_plan(RerankPlan(ranker))
         result = await retriever.search("me", [self.store_id], query, SearchParams(min_score=0))
         assert set(result.counts) >= set(legs)
         candidates = [candidate.scored for candidate in result.candidates]
@@ -224,17 +224,17 @@ def embedder() -> Iterator[LexicalE5]:
 @pytest.fixture
 async def bench(tmp_path: Path, embedder: LexicalE5) -> AsyncIterator[Bench]:
     store, tokenizer = Store(tmp_path), Tokenizer.load()
-    corpus = Corpus(store, tmp_path, embedder.dim, embedder.name)
-    ingestor = Ingestor(store, corpus, embedder, tokenizer)
+    manager = IndexManager(store, tmp_path, embedder.dim, embedder.name)
+    ingestor = Ingestor(store, manager, embedder, tokenizer)
     await ingestor.start()
     store_id = store.create_store("me", "faq").id
     content = "\n".join(map(json.dumps, ROWS)).encode()
     file = store.add_file("me", "faq.jsonl", content, "application/jsonl", "assistants")
     await ingestor.submit("me", store_id, file.id, {})
     assert (await ingestor.wait("me", store_id, file.id)).status == "completed"
-    yield Bench(store, Retriever(store, corpus, embedder, tokenizer), store_id)
+    yield Bench(store, Retriever(store, manager, embedder, tokenizer), store_id)
     await ingestor.aclose()
-    corpus.close()
+    manager.close()
     store.close()
 
 
@@ -263,7 +263,7 @@ async def test_the_rankers_file_of_lexical_embedders_names_the_leg_and_uses_it(b
     assert set(ranker.legs) == set(ranker.stages["fused"].relative) == {"bm25", "dense", "sparse"}
     assert sum(ranker.legs.values()) == pytest.approx(1)
     assert "sparse" not in Ranker.load(Ranker.file_for(lexical=False)).legs
-    result = await bench.retriever.with_plan(Plan(ranker, seconds=0.0)).search(
+    result = await bench.retriever.with_plan(RerankPlan(ranker, seconds=0.0)).search(
         "me", [bench.store_id], "zebra tariff", SearchParams(min_score=0)
     )
     assert result.evidence[0].chunk.external_id == "zebra"
@@ -285,7 +285,7 @@ async def test_evaluation_ranks_a_second_time_without_the_leg(bench: Bench, tmp_
     (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "zebra tariff"}\n{"_id": "q2", "text": "refunds"}\n')
     (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tzebra\t1\nq2\trefund\t1\n")
     ranker = replace(bench.retriever.plan.ranker, legs={"bm25": 0.35, "dense": 0.5, "sparse": 0.15})
-    retriever = bench.retriever.with_plan(Plan(ranker))
+    retriever = bench.retriever.with_plan(RerankPlan(ranker))
     results = await evaluate(retriever, bench.store, "me", bench.store_id, load_set(folder))
     stages = ["fused", "rerank1", "rerank2"]
     assert list(results) == ["bm25", "dense", "sparse", "rrf", *stages, *(f"{each} without sparse" for each in stages)]

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval.filters.syntax import Comparison
 from retrieval.passages.identity import identify
-from retrieval.store import migrations
+from retrieval.store import database
 from retrieval.store.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
 from retrieval.store.types import DAY, Attachment, Expired, Superseded, UnknownCursor
 from retrieval.types import AUTO, Chunking, ParsedDocument
@@ -232,7 +233,7 @@ def test_attributes_of_the_file_and_of_the_row_are_one_set_for_filters(store: St
     keys, _ = store.visible_keys(vs)
 
     def allowed(key: str, value: str | int) -> list[int]:
-        return sorted(store.allowed_keys("ann", vs, {"type": "eq", "key": key, "value": value}) or [])
+        return sorted(store.allowed_keys("ann", vs, Comparison("eq", key, (value,))))
 
     assert allowed("year", 2025) == [keys[0]]
     assert allowed("year", 2024) == [keys[1]]
@@ -291,8 +292,8 @@ Call = Callable[[Store, str, str, str], object]
         lambda s, who, vs, f: s.detach(who, vs, f),
         lambda s, who, vs, f: s.load_passages(who, vs, [1]),
         lambda s, who, vs, f: s.document_chunks(who, vs, "doc", 0, 9),
-        lambda s, who, vs, f: s.allowed_keys(who, vs, None),
-        lambda s, who, vs, f: s.allowed_keys(who, vs, {"type": "eq", "key": "a", "value": 1}),
+        lambda s, who, vs, f: s.use(who, vs),
+        lambda s, who, vs, f: s.allowed_keys(who, vs, Comparison("eq", "a", (1,))),
     ],
 )
 def test_another_owners_ids_are_not_found(store: Store, vs: str, call: Call) -> None:
@@ -397,7 +398,7 @@ def time(store: Store) -> Time:
 def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ragpod.db")) as old:
         for name in ("schema.sql", "schema_2.sql"):
-            old.executescript(Path(migrations.__file__).with_name(name).read_text("utf-8"))
+            old.executescript(Path(database.__file__).with_name(name).read_text("utf-8"))
         old.executescript(
             "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at)"
             " VALUES ('vs_1', 'ann', 'old', '{}', 5, 5); INSERT INTO contents VALUES ('s', x'00');"
@@ -431,7 +432,7 @@ def test_only_what_is_due_expires(store: Store, time: Time) -> None:
     assert [len(store.visible_keys(vs)[0]) for vs in (kept, short, long)] == [1, 0, 1]
     for call in (
         lambda: attach(store, short, "c.txt", "c"),
-        lambda: store.allowed_keys("ann", short, None),
+        lambda: store.use("ann", short),
         lambda: store.update_store("ann", short, expires_days=0),
     ):
         with pytest.raises(Expired):
@@ -451,7 +452,7 @@ def test_a_use_is_written_once_a_minute_at_most(store: Store, vs: str, time: Tim
     seen = []
     for _ in range(5):
         time.now += 20
-        store.allowed_keys("ann", vs, None)
+        store.use("ann", vs)
         seen.append(int(time.now) - store.find_store("ann", vs).last_active_at)
     assert max(seen[1:]) < 60
     assert seen.count(0) < 5

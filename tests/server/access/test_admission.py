@@ -3,26 +3,27 @@ import asyncio
 import pytest
 
 from server.access.admission import Admission
-from server.http.errors import ApiError
+from server.answering.failures import QueueFull, QueueTimeout, failure_of
 
 
 async def test_a_full_queue_refuses_with_429_and_a_retry_time() -> None:
     admission = Admission(answers=1, queue=0, seconds=60)
     async with admission.admit():
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(QueueFull) as caught:
             async with admission.admit():
                 pass
-    assert (caught.value.failure.status, caught.value.failure.code) == (429, "queue_full")
-    assert caught.value.failure.retry_after is not None
+    failure = failure_of(caught.value)
+    assert (failure.status, failure.code) == (429, "queue_full")
+    assert failure.retry_after is not None
 
 
 async def test_waiting_too_long_answers_503_and_leaves_the_queue() -> None:
     admission = Admission(answers=1, queue=1, seconds=0.01)
     async with admission.admit():
-        with pytest.raises(ApiError) as caught:
+        with pytest.raises(QueueTimeout) as caught:
             async with admission.admit():
                 pass
-    assert (caught.value.failure.status, admission.waiting, admission.running) == (503, 0, 0)
+    assert (failure_of(caught.value).status, admission.waiting, admission.running) == (503, 0, 0)
 
 
 async def test_who_waits_longest_goes_first() -> None:

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
-from server.access.auth import OPEN_PATHS, Keys
+from server.access.authentication import OPEN_PATHS
+from server.access.keys import Keys
 from server.app.app import create_app
 from server.settings.settings import Settings
 from tests.server.house import KOREAN, QUESTION, House, house

@@ -12,7 +12,6 @@ import pytest
 from models.base import Prompt, Sampling, TokenDelta
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
-from server.app.build import State
 from tests.server.house import QUESTION, House, house
 from tests.stub_engine import Hold
 from tests.until import PATIENCE, until
@@ -55,13 +54,13 @@ async def leave(client: asyncio.Task[bytes]) -> None:
 
 async def all_is_quiet(home: House) -> None:
     await home.stub.idle()
-    await until(lambda: not len(home.state.running) and not home.state.admission.running, PATIENCE)
+    await until(lambda: not len(home.parts.runs) and not home.parts.admission.running, PATIENCE)
 
 
 def consumed(home: House) -> Callable[[], str]:
     """The engine's text as far as the answer has come back for more: what it has worked in."""
     text: list[str] = []
-    stream = home.state.engine.generator.stream
+    stream = home.parts.generators.engine.generator.stream
 
     @asynccontextmanager
     async def watched(prompt: Prompt, sampling: Sampling) -> AsyncIterator[AsyncIterator[TokenDelta]]:
@@ -73,12 +72,12 @@ def consumed(home: House) -> Callable[[], str]:
         async with stream(prompt, sampling) as given:
             yield deltas()
 
-    home.state.engine.generator.stream = watched  # type: ignore[method-assign]
+    home.parts.generators.engine.generator.stream = watched  # type: ignore[method-assign]
     return lambda: "".join(text)
 
 
 async def last_trace(home: House) -> dict[str, Any]:
-    rows = await home.state.database.run(
+    rows = await home.parts.database.run(
         lambda db: db.execute("SELECT trace_id FROM turns ORDER BY created DESC LIMIT 1").fetchall()
     )
     _, trace = await home.get(f"/api/v1/traces/{rows[0][0]}")
@@ -115,11 +114,11 @@ async def test_a_client_that_leaves_the_queue_takes_no_place(
     data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, path: str, body: dict[str, Any]
 ) -> None:
     async with house(data_dir, embedder, tokenizer, limits={"answers": 1, "queue": 5}) as home:
-        async with home.state.admission.admit():
+        async with home.parts.admission.admit():
             client = await asked(home, path, body)
-            await until(lambda: home.state.admission.waiting == 1, PATIENCE)
+            await until(lambda: home.parts.admission.waiting == 1, PATIENCE)
             await leave(client)
-            await until(lambda: home.state.admission.waiting == 0, PATIENCE)
+            await until(lambda: home.parts.admission.waiting == 0, PATIENCE)
         await all_is_quiet(home)
         assert home.stub.requests == []
 
@@ -127,7 +126,7 @@ async def test_a_client_that_leaves_the_queue_takes_no_place(
 class Held:
     """A retriever that searches for ever, around the real one."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self) -> None:
         self.searching = 0
 
     async def search(self, *_: Any) -> Any:
@@ -139,9 +138,11 @@ class Held:
 
 
 @pytest.mark.parametrize(("path", "body"), ANSWERS)
-async def test_a_client_that_leaves_during_the_search_ends_it(home: House, path: str, body: dict[str, Any]) -> None:
-    held = Held(home.state)
-    home.state.retriever = held  # type: ignore[assignment]
+async def test_a_client_that_leaves_during_the_search_ends_it(
+    home: House, path: str, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setattr(home.parts.library.retriever, "search", held.search)
     client = await asked(home, path, body)
     await until(lambda: held.searching == 1, PATIENCE)
     await leave(client)
@@ -150,10 +151,12 @@ async def test_a_client_that_leaves_during_the_search_ends_it(home: House, path:
     assert (await last_trace(home))["status"] == "cancelled"
 
 
-async def test_a_search_past_its_limit_answers_504(data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> None:
+async def test_a_search_past_its_limit_answers_504(
+    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with house(data_dir, embedder, tokenizer, limits={"search_seconds": 0.05}) as home:
-        held = Held(home.state)
-        home.state.retriever = held  # type: ignore[assignment]
+        held = Held()
+        monkeypatch.setattr(home.parts.library.retriever, "search", held.search)
         for path, body in ((CHAT, {"model": "ragpod", "messages": MESSAGES}), ("/api/v1/chat", {"question": QUESTION})):
             status, answer = await home.post(path, body)
             assert (status, answer["error"]["code"]) == (504, "timeout")
@@ -214,8 +217,8 @@ async def test_stopping_a_whole_answer_returns_what_was_written(home: House) -> 
     written = consumed(home)
     answering = asyncio.create_task(home.post("/api/v1/chat", {"question": QUESTION}))
     await until(lambda: written() == "배송은 ", PATIENCE)
-    ((owner, trace_id),) = home.state.running.ids()
-    assert home.state.running.stop(owner, trace_id)
+    ((owner, trace_id),) = home.parts.runs.ids()
+    assert home.parts.runs.stop(owner, trace_id)
     status, answer = await answering
     assert (status, answer["answer"]) == (200, "배송은 ")
     await all_is_quiet(home)

@@ -25,9 +25,9 @@ async def test_a_full_queue_answers_429_with_retry_after(
     limits = {"answers": 1, "queue": 1, "queue_seconds": 600}
     async with house(data_dir, embedder, tokenizer, limits=limits) as home:
         body = {"model": model, "messages": MESSAGES, "stream": stream}
-        async with home.state.admission.admit():
+        async with home.parts.admission.admit():
             waiting = asyncio.create_task(home.http.post(home.url + CHAT, json=body))
-            await until(lambda: home.state.admission.waiting == 1, PATIENCE)
+            await until(lambda: home.parts.admission.waiting == 1, PATIENCE)
             with pytest.raises(openai.RateLimitError) as caught:
                 await home.openai.chat.completions.create(**body)
             assert caught.value.code == "queue_full"
@@ -42,7 +42,7 @@ async def test_a_long_wait_in_the_queue_answers_503(
     data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, model: str, stream: bool
 ) -> None:
     limits = {"answers": 1, "queue": 1, "queue_seconds": 0.05}
-    async with house(data_dir, embedder, tokenizer, limits=limits) as home, home.state.admission.admit():
+    async with house(data_dir, embedder, tokenizer, limits=limits) as home, home.parts.admission.admit():
         status, answer = await home.post(CHAT, {"model": model, "messages": MESSAGES, "stream": stream})
         assert (status, answer["error"]["code"]) == (503, "queue_timeout")
         assert home.stub.requests == []
@@ -114,7 +114,7 @@ async def test_no_message_to_a_caller_names_the_engines_address(
 ) -> None:
     async with house(data_dir, embedder, tokenizer) as home:
         address = home.stub.root.removeprefix("http://")
-        home.state.engine.generator.base_url = "http://127.0.0.1:9/v1"
+        home.parts.generators.engine.generator.base_url = "http://127.0.0.1:9/v1"
         for model in ("ragpod", "stub"):
             async with home.http.post(
                 home.url + CHAT, json={"model": model, "messages": MESSAGES, "stream": stream}

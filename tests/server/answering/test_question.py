@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.base import Message, ToolCall
+from server.answering.failures import InvalidConversation
 from server.answering.question import SEARCHED, Conversation, conversation, recent, search_question
-from server.http.errors import ApiError
 
 
 def talk(*turns: tuple[str, str]) -> Conversation:
@@ -26,9 +26,9 @@ def test_the_last_user_message_is_the_question_and_system_messages_are_joined() 
 
 
 def test_a_conversation_without_a_user_message_is_refused() -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(InvalidConversation) as caught:
         talk(("system", "x"), ("assistant", "y"), ("user", "  "))
-    assert (caught.value.failure.status, caught.value.failure.param) == (400, "messages")
+    assert caught.value.param == "messages"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_calls_and_their_results_after_the_question_follow_it() -> None:
 
 
 def test_a_last_user_message_without_text_is_refused_whatever_came_before() -> None:
-    with pytest.raises(ApiError):
+    with pytest.raises(InvalidConversation):
         talk(("user", "Where?"), ("assistant", "There."), ("user", " "))
 
 

@@ -42,7 +42,7 @@ async def home(data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, real:
 
 async def engine_runs(home: House, count: int, within: float) -> None:
     async def as_many() -> bool:
-        return await home.state.engine.running() == count
+        return await home.parts.generators.engine.running() == count
 
     await until(as_many, within)
 
@@ -64,7 +64,7 @@ async def test_joined_deltas_are_the_whole_text_and_the_stored_text_at_temperatu
 @pytest.mark.parametrize("model", ["ragpod:python", "engine"])
 @pytest.mark.parametrize("ended_by", ["leaving", "stop"])
 async def test_the_engine_is_free_within_a_second(home: House, model: str, stream: bool, ended_by: str) -> None:
-    body = ANSWER if model != "engine" else ENGINE | {"model": home.state.engine.generator.name}
+    body = ANSWER if model != "engine" else ENGINE | {"model": home.parts.generators.engine.generator.name}
     await engine_runs(home, 0, PATIENCE)
 
     async def read() -> bytes:
@@ -79,20 +79,20 @@ async def test_the_engine_is_free_within_a_second(home: House, model: str, strea
     if ended_by == "leaving":
         reading.cancel()
     else:
-        ((owner, trace_id),) = home.state.running.ids()
+        ((owner, trace_id),) = home.parts.runs.ids()
         assert (await home.post(f"/api/v1/chat/{trace_id}/stop", {}))[1]["stopped"] is True
         assert owner == "default"
     await asyncio.wait([reading])
     await engine_runs(home, 0, SOON)
-    await until(lambda: len(home.state.running) == 0, PATIENCE)
+    await until(lambda: len(home.parts.runs) == 0, PATIENCE)
 
 
 async def test_a_total_limit_frees_the_engine(
     data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, real: Real
 ) -> None:
     async with house(data_dir, embedder, tokenizer, real=real, limits={"total_seconds": 2.0}) as home:
-        body = ENGINE | {"model": home.state.engine.generator.name}
+        body = ENGINE | {"model": home.parts.generators.engine.generator.name}
         status, answer = await home.post(CHAT, body)
         assert (status, answer["error"]["code"]) == (504, "timeout")
         await engine_runs(home, 0, SOON)
-        await until(lambda: home.state.admission.running == 0, PATIENCE)
+        await until(lambda: home.parts.admission.running == 0, PATIENCE)

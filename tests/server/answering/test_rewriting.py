@@ -44,7 +44,7 @@ async def ask(home: House, **body: object) -> dict[str, Any]:
 
 
 async def test_a_small_engine_is_not_asked_and_both_queries_are_searched(home: House) -> None:
-    home.state.style = "compact"
+    home.parts.generators.style = "compact"
     found = await ask(home, query="Could you please tell me about lambda expressions?")
     assert found["search_query"] == ["lambda expressions"]
     assert found["ragpod"]["queries"] == ["Could you please tell me about lambda expressions?", "lambda expressions"]
@@ -54,7 +54,7 @@ async def test_a_small_engine_is_not_asked_and_both_queries_are_searched(home: H
 
 
 async def test_a_capable_engine_rewrites_as_auxiliary_work(home: House) -> None:
-    home.state.style = "full"
+    home.parts.generators.style = "full"
     home.stub.script('"with statement file close"', "\nmore", Finish())
     found = await ask(home, query="And how does that thing end?")
     assert found["search_query"] == ["with statement file close"]
@@ -71,7 +71,7 @@ async def test_where_the_engine_writes_no_query_the_one_given_is_searched_and_th
     home: House, steps: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.answering.rewriting.SECONDS", 0.2)
-    home.state.style = "full"
+    home.parts.generators.style = "full"
     home.stub.script(*steps)  # type: ignore[arg-type]
     found = await ask(home, query="What closes a file?")
     assert found["search_query"] == ["What closes a file?"]

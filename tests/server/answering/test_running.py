@@ -3,8 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.answering.running import Reason, Running, RunningAnswers, cancelled_on_disconnect
-from tests.until import PATIENCE, until
+from server.answering.running import Reason, Running
 
 Message = dict[str, str]
 
@@ -28,7 +27,7 @@ async def all_of(running: Running[int]) -> list[int]:
 
 async def test_every_item_arrives_in_order_and_then_none() -> None:
     closed: list[bool] = []
-    assert await all_of(Running(counting(100, closed), last=-1)) == list(range(100))
+    assert await all_of(Running(counting(100, closed), last=lambda: -1)) == list(range(100))
     assert closed == [True]
 
 
@@ -41,7 +40,7 @@ async def test_nothing_within_the_time_is_an_empty_list() -> None:
 @pytest.mark.parametrize("reason", ["disconnected", "stopped", "shutdown"])
 async def test_cancelled_work_is_closed_and_ends_with_its_last_item(reason: Reason) -> None:
     closed: list[bool] = []
-    running = Running(counting(2, closed, hold=True), last=-1)
+    running = Running(counting(2, closed, hold=True), last=lambda: -1)
     assert await running.next(60) == [0, 1]
     running.cancel(reason)
     assert await all_of(running) == [-1]
@@ -49,7 +48,7 @@ async def test_cancelled_work_is_closed_and_ends_with_its_last_item(reason: Reas
 
 
 async def test_work_cancelled_before_its_first_step_still_ends_with_its_last_item() -> None:
-    running = Running(counting(5, []), last=-1)
+    running = Running(counting(5, []), last=lambda: -1)
     running.cancel("stopped")
     async with asyncio.timeout(60):
         assert await all_of(running) == [-1]
@@ -64,50 +63,3 @@ async def test_what_the_work_raises_reaches_the_reader_after_its_items() -> None
     assert await running.next(60) == [1]
     with pytest.raises(KeyError, match="broken"):
         await running.next(60)
-
-
-async def test_a_client_that_leaves_cancels_the_work_while_nothing_is_sent() -> None:
-    messages: asyncio.Queue[Message] = asyncio.Queue()
-    closed: list[bool] = []
-    running = Running(counting(0, closed, hold=True), last=-1)
-    async with cancelled_on_disconnect(running, messages.get):
-        messages.put_nowait({"type": "http.request"})
-        messages.put_nowait({"type": "http.disconnect"})
-        assert await all_of(running) == [-1]
-    assert (closed, running.reason) == ([True], "disconnected")
-
-
-async def test_work_never_outlives_its_response() -> None:
-    closed: list[bool] = []
-    running = Running(counting(0, closed, hold=True))
-
-    async def respond() -> None:
-        async with cancelled_on_disconnect(running, asyncio.Queue[Message]().get):
-            await asyncio.sleep(0)
-            raise RuntimeError("response failed")
-
-    with pytest.raises(RuntimeError, match="response failed"):
-        await respond()
-    assert closed == [True]
-
-
-async def test_only_the_owner_stops_an_answer() -> None:
-    reasons: list[Reason] = []
-    answers = RunningAnswers(reasons.append)
-    running = answers.start("alice", "trace_1", counting(0, [], hold=True), last=-1)
-    await asyncio.sleep(0)
-    assert not answers.stop("bob", "trace_1")
-    assert not answers.stop("alice", "trace_2")
-    assert answers.stop("alice", "trace_1")
-    assert await all_of(running) == [-1]
-    await until(lambda: len(answers) == 0, PATIENCE)
-    assert reasons == ["stopped"]
-
-
-async def test_closing_ends_everything_that_runs() -> None:
-    answers, closed = RunningAnswers(), list[bool]()
-    for number in range(3):
-        answers.start("a", str(number), counting(0, closed, hold=True))
-    await asyncio.sleep(0)
-    await answers.close()
-    assert closed == [True] * 3

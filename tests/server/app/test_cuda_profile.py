@@ -13,7 +13,7 @@ from models.embedders.bge_m3 import BgeM3Embedder
 from models.errors import Unavailable
 from models.rerankers.cross_encoder import CrossEncoderReranker
 from retrieval.passages.tokenize import Tokenizer
-from server.app.build import open_state
+from server.app.build import open_parts
 from server.settings.settings import Settings
 from tests.server.house import KOREAN, QUESTION, House, house
 from tests.stub_engine import Finish
@@ -43,8 +43,8 @@ async def asked(pod: House) -> dict[str, Any]:
 
 
 async def test_every_leg_and_both_stages_score_every_candidate(pod: House) -> None:
-    assert isinstance(pod.state.embedder, BgeM3Embedder)
-    assert isinstance(pod.state.plan.reranker, CrossEncoderReranker)
+    assert isinstance(pod.parts.library.embedder, BgeM3Embedder)
+    assert isinstance(pod.parts.library.plan.reranker, CrossEncoderReranker)
     answer = await asked(pod)
     assert answer["ragpod"]["degraded"] == answer["ragpod"]["skipped"] == []
     assert {"embed", "legs", "fusion", "load", "rerank1", "rerank2", "context"} <= answer["ragpod"]["timings_ms"].keys()
@@ -59,10 +59,10 @@ async def test_every_leg_and_both_stages_score_every_candidate(pod: House) -> No
 
 async def test_embeddings_and_rerank_are_served_from_the_same_models(pod: House) -> None:
     given = await pod.openai.embeddings.create(model="ragpod", input=[QUESTION, "다른 글"])
-    assert [len(one.embedding) for one in given.data] == [pod.state.embedder.dim] * 2
+    assert [len(one.embedding) for one in given.data] == [pod.parts.library.embedder.dim] * 2
     status, ranked = await pod.post("/v1/rerank", {"query": QUESTION, "documents": list(KOREAN.values())})
     assert status == 200
-    reranker = pod.state.plan.reranker
+    reranker = pod.parts.library.plan.reranker
     assert reranker is not None
     expected = reranker.probability(await reranker.score(QUESTION, list(KOREAN.values()))).tolist()
     found = {one["index"]: one["relevance_score"] for one in ranked["results"]}
@@ -101,5 +101,5 @@ async def test_a_model_folder_without_its_heads_stops_the_start(tmp_path: Path, 
     given = models | {"embedder": models["reranker"]}
     settings = Settings.load(data_dir=tmp_path / "data", profile="cuda", models=given, engine=engine)
     with pytest.raises(Unavailable, match=r"colbert_linear\.pt, sparse_linear\.pt missing"):
-        async with open_state(settings):
+        async with open_parts(settings):
             pass

@@ -6,6 +6,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +15,7 @@ import pytest
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import DataDirLocked, holder_of
-from server.app.build import open_state
+from server.app.build import open_parts
 from server.app.run import serving
 from server.settings.settings import Settings
 from tests.server.cli.process import environment
@@ -24,8 +25,8 @@ from tests.until import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
-from server.run import serve
-from server.settings import Settings
+from server.app.run import serve
+from server.settings.settings import Settings
 serve(Settings.load(), lambda url: print(url, flush=True))
 """
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -92,8 +93,8 @@ async def test_an_answer_that_outlasts_the_drain_is_cut_and_stored(
                 assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
             await stub.idle()
         settings = Settings.load(data_dir=data_dir, port=0, engine={"url": stub.url})
-        async with open_state(settings, embedder=embedder, tokenizer=tokenizer) as state:
-            turn = await state.turns.get("default", trace_id)
+        async with open_parts(settings, embedder=embedder, tokenizer=tokenizer) as parts:
+            turn = await parts.turns.get("default", trace_id)
     assert (turn.status, turn.answer) == ("cancelled", "배송은 ")
 
 
@@ -119,14 +120,13 @@ async def refuses(url: str) -> None:
 
 async def test_a_taken_port_is_told_before_anything_loads(home: House) -> None:
     taken = Settings.load(port=int(home.url.rpartition(":")[2]))
-    home.state.settings = taken
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{taken.port}: "):
-        await serving(home.state).__aenter__()
+        await serving(replace(home.parts, settings=taken)).__aenter__()
 
 
 async def test_a_data_directory_serves_one_process_and_tells_where(home: House) -> None:
-    holder = holder_of(home.state.settings.data_dir)
+    holder = holder_of(home.parts.settings.data_dir)
     assert holder is not None
     assert holder.url == home.url
     with pytest.raises(DataDirLocked, match=home.url):
-        await open_state(home.state.settings).__aenter__()
+        await open_parts(home.parts.settings).__aenter__()

@@ -4,7 +4,7 @@ import aiohttp
 
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
-from server.app.build import open_state
+from server.app.build import open_parts
 from server.app.run import serving
 from server.settings.settings import Settings
 from tests.server.house import QUESTION, House, house
@@ -23,11 +23,11 @@ async def test_without_its_engine_it_says_so_and_still_answers_by_quoting(
     engine, retrieval = {"url": "http://127.0.0.1:9/v1", "model": "gone"}, {"min_score": 0.0}
     settings = Settings.load(data_dir=data_dir, port=0, engine=engine, retrieval=retrieval)
     async with (
-        open_state(settings, embedder=embedder, tokenizer=tokenizer) as state,
-        serving(state) as url,
+        open_parts(settings, embedder=embedder, tokenizer=tokenizer) as parts,
+        serving(parts) as url,
         aiohttp.ClientSession(url) as client,
     ):
-        await until(lambda: state.engine.status != "starting", 5.0)
+        await until(lambda: parts.generators.engine.status != "starting", 5.0)
         async with client.get("/ready") as response:
             body = await response.json()
             assert response.status == 503

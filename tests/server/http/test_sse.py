@@ -1,7 +1,7 @@
 """The event stream as an ASGI application, driven message by message."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from models.wire.sse import SseParser
 from server.answering.events import Done, ErrorEvent, Event, Sources, Stage, Started, TextDelta
+from server.answering.run import Rendered
 from server.answering.running import Running
 from server.http import sse
 
@@ -54,19 +55,23 @@ class Client:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
-def names(events: Sequence[Event | bytes]) -> bytes:
-    return b"".join(b"data: %s\n\n" % type(event).__name__.encode() for event in events)
+def named(event: Event) -> Rendered[Event]:
+    return Rendered(event, b"data: %s\n\n" % type(event).__name__.encode())
 
 
-async def played(*events: Event, hold: bool = False) -> AsyncIterator[Event]:
+def last(event: Event) -> Callable[[], Rendered[Event]]:
+    return lambda: named(event)
+
+
+async def played(*events: Event, hold: bool = False) -> AsyncIterator[Rendered[Event]]:
     for event in events:
-        yield event
+        yield named(event)
     if hold:
         await asyncio.Event().wait()
 
 
 async def respond(client: Client, running: Running[Any], heartbeat: float = 30.0) -> None:
-    stream = sse.EventStream(running, names, heartbeat, {"X-Request-Id": "trace_1"}, first_byte=2 * heartbeat)
+    stream = sse.EventStream(running, heartbeat, {"X-Request-Id": "trace_1"}, first_byte=2 * heartbeat)
     await stream(SCOPE, client.receive, client.send)
 
 
@@ -93,13 +98,13 @@ async def test_a_failure_before_the_first_word_keeps_its_status() -> None:
 async def test_failed_work_comes_to_its_own_end_before_its_status_goes_out() -> None:
     stored = asyncio.Event()
 
-    async def failing() -> AsyncIterator[Event]:
-        yield FAILURE
+    async def failing() -> AsyncIterator[Rendered[Event]]:
+        yield named(FAILURE)
         asyncio.get_running_loop().call_soon(stored.set)
         await stored.wait()
-        yield Done("error")
+        yield named(Done("error"))
 
-    client, running = Client(), Running[Event](failing(), last=Done("cancelled"))
+    client, running = Client(), Running[Rendered[Event]](failing(), last=last(Done("cancelled")))
     await respond(client, running)
     assert (client.status, stored.is_set(), running.reason) == (503, True, None)
 
@@ -113,7 +118,7 @@ async def test_words_are_sent_even_where_the_failure_came_with_them() -> None:
 
 async def test_a_failure_after_the_first_word_is_an_event() -> None:
     client = Client()
-    running: Running[Any] = Running(played(STARTED, TextDelta("a"), hold=True), last=FAILURE)
+    running: Running[Any] = Running(played(STARTED, TextDelta("a"), hold=True), last=last(FAILURE))
     task = asyncio.create_task(respond(client, running))
     await client.until_sent(b"TextDelta")
     running.cancel("stopped")
@@ -124,7 +129,7 @@ async def test_a_failure_after_the_first_word_is_an_event() -> None:
 
 async def test_sources_go_out_before_the_first_word() -> None:
     client = Client()
-    running: Running[Any] = Running(played(STARTED, Sources(()), hold=True), last=Done("cancelled"))
+    running: Running[Any] = Running(played(STARTED, Sources(()), hold=True), last=last(Done("cancelled")))
     task = asyncio.create_task(respond(client, running))
     await client.until_sent(b"Sources")
     assert client.status == 200
@@ -134,8 +139,8 @@ async def test_sources_go_out_before_the_first_word() -> None:
 
 async def test_the_first_byte_goes_out_in_time_whatever_the_answer_waits_for() -> None:
     client = Client()
-    running: Running[Any] = Running(played(hold=True), last=Done("cancelled"))
-    stream = sse.EventStream(running, names, 30.0, first_byte=0.01)
+    running: Running[Any] = Running(played(hold=True), last=last(Done("cancelled")))
+    stream = sse.EventStream(running, 30.0, first_byte=0.01)
     task = asyncio.create_task(stream(SCOPE, client.receive, client.send))
     await client.until_sent(b": retrieving\n\n")
     assert client.status == 200
@@ -146,10 +151,8 @@ async def test_the_first_byte_goes_out_in_time_whatever_the_answer_waits_for() -
 
 async def test_a_failure_after_the_first_byte_is_an_event() -> None:
     client = Client()
-    running: Running[Any] = Running(played(hold=True), last=FAILURE)
-    task = asyncio.create_task(
-        sse.EventStream(running, names, 30.0, first_byte=0.01)(SCOPE, client.receive, client.send)
-    )
+    running: Running[Any] = Running(played(hold=True), last=last(FAILURE))
+    task = asyncio.create_task(sse.EventStream(running, 30.0, first_byte=0.01)(SCOPE, client.receive, client.send))
     await client.until_sent(b": retrieving")
     running.cancel("stopped")
     await task
@@ -158,9 +161,9 @@ async def test_a_failure_after_the_first_byte_is_an_event() -> None:
 
 async def test_a_failure_in_time_keeps_its_status_though_frames_were_held() -> None:
     client = Client()
-    running: Running[Any] = Running(played(STARTED, Sources(()), hold=True), last=FAILURE)
+    running: Running[Any] = Running(played(STARTED, Sources(()), hold=True), last=last(FAILURE))
     task = asyncio.create_task(
-        sse.EventStream(running, names, 30.0, hold=60.0, first_byte=60.0)(SCOPE, client.receive, client.send)
+        sse.EventStream(running, 30.0, hold=60.0, first_byte=60.0)(SCOPE, client.receive, client.send)
     )
     await asyncio.sleep(0)
     running.cancel("stopped")
@@ -170,7 +173,7 @@ async def test_a_failure_in_time_keeps_its_status_though_frames_were_held() -> N
 
 async def test_headers_and_comments_go_out_while_nothing_happens() -> None:
     client = Client()
-    running: Running[Any] = Running(played(hold=True), last=Done("cancelled"))
+    running: Running[Any] = Running(played(hold=True), last=last(Done("cancelled")))
     task = asyncio.create_task(respond(client, running, heartbeat=0.01))
     await client.until_sent(b": ping\n\n: ping\n\n")
     assert client.status == 200
@@ -182,7 +185,7 @@ async def test_headers_and_comments_go_out_while_nothing_happens() -> None:
 @pytest.mark.parametrize("events", [(), (STARTED,), (STARTED, TextDelta("a"))])
 async def test_the_client_leaving_ends_the_work_at_any_point(events: tuple[Event, ...]) -> None:
     client = Client()
-    running: Running[Any] = Running(played(*events, hold=True), last=Done("cancelled"))
+    running: Running[Any] = Running(played(*events, hold=True), last=last(Done("cancelled")))
     task = asyncio.create_task(respond(client, running))
     await asyncio.sleep(0)
     client.gone.set()

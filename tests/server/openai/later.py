@@ -7,7 +7,7 @@ from tests.server.house import House
 
 async def later(home: House, seconds: float, *, upkeep: bool = True) -> None:
     """The clock goes forward, then the upkeep runs."""
-    now = home.state.store.clock
-    home.state.store.clock = lambda: now() + seconds
+    now = home.parts.library.store.clock
+    home.parts.library.store.clock = lambda: now() + seconds
     if upkeep:
-        await asyncio.to_thread(home.state.upkeep.run)
+        await asyncio.to_thread(home.parts.library.upkeep.run)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.http.errors import ApiError
-from server.records.database import FILENAME, Database
+from server.records.database import FILENAME, RecordsDatabase
+from server.records.errors import UnknownTurn
 from server.records.turns import Status, Turn, Turns
 
 TURN = Turn(
@@ -31,7 +31,7 @@ TURN = Turn(
 
 @pytest.fixture
 async def turns(tmp_path: Path) -> AsyncIterator[Turns]:
-    database = await Database.open(tmp_path)
+    database = await RecordsDatabase.open(tmp_path)
     yield Turns(database)
     await database.close()
 
@@ -42,16 +42,15 @@ async def test_a_stored_turn_comes_back_as_it_was(turns: Turns) -> None:
 
 
 @pytest.mark.parametrize(("owner", "trace_id"), [("bob", "trace_1"), ("alice", "trace_2"), ("", "trace_1")])
-async def test_another_owners_or_an_unknown_turn_is_404(turns: Turns, owner: str, trace_id: str) -> None:
+async def test_another_owners_turn_is_as_unknown_as_one_that_never_was(turns: Turns, owner: str, trace_id: str) -> None:
     await turns.save(TURN)
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(UnknownTurn, match=trace_id):
         await turns.get(owner, trace_id)
-    assert caught.value.failure.status == 404
 
 
 async def test_turns_outlive_the_server(tmp_path: Path) -> None:
     for number in range(2):
-        database = await Database.open(tmp_path)
+        database = await RecordsDatabase.open(tmp_path)
         turns = Turns(database)
         await turns.save(replace(TURN, trace_id=f"trace_{number}"))
         assert (await turns.get("alice", "trace_0")).answer == "이틀 [1"
@@ -63,4 +62,4 @@ async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(RuntimeError, match="newer ragpod"):
-        await Database.open(tmp_path)
+        await RecordsDatabase.open(tmp_path)

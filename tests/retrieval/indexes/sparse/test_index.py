@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from models.base import FloatArray
-from retrieval.indexes.sparse.index import SparseIndex, encode_weights
+from retrieval.indexes.sparse.index import SparseIndex
+from retrieval.passages.lexical_weights import encode_weights
 
 VOCABULARY = 40
 Weights = dict[int, float]

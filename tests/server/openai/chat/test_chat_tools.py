@@ -128,7 +128,7 @@ async def test_what_only_an_engine_can_do_is_503_without_one(home: House, fields
 async def test_what_only_an_engine_can_do_is_not_left_to_quoting_in_any_language(
     home: House, fields: dict[str, Any]
 ) -> None:
-    home.state.engine.generator.languages = frozenset({"en"})
+    home.parts.generators.engine.generator.languages = frozenset({"en"})
     assert (await home.openai.chat.completions.create(**ASK)).choices
     assert home.stub.requests == []
     await home.openai.chat.completions.create(**ASK, **fields)
@@ -200,7 +200,7 @@ async def test_content_filter_is_told(home: House) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 async def test_several_choices_come_from_one_search_each_with_its_own_citations(home: House, own: bool) -> None:
-    engine = home.state.engine.generator
+    engine = home.parts.generators.engine.generator
     if own:
         engine.traits = EngineTraits("vllm")
         home.stub.script(
@@ -279,7 +279,7 @@ async def test_the_bundled_engine_calls_a_tool_that_it_must_call_and_keeps_to_a_
     data_dir: Path, embedder: Embedder, tokenizer: Tokenizer, llama: Any
 ) -> None:
     async with house(data_dir, embedder, tokenizer, real=llama) as home:
-        generator = home.state.engine.generator
+        generator = home.parts.generators.engine.generator
         generator.traits = replace(generator.traits, forces_calls=True, thinking="never")
         named: Any = {"type": "function", "function": {"name": "track"}}
         answer = await home.openai.chat.completions.create(**ASK, tools=[TOOL], tool_choice=named, max_tokens=60)

@@ -9,8 +9,9 @@ import pytest
 
 from models.wire.sse import SseParser
 from server.answering.events import ErrorEvent
-from server.openai.chat.passthrough import Relayed
+from server.openai.chat.passthrough import WholeEvents
 from tests.server.house import House
+from tests.server.samples import fed
 from tests.stub_engine import Die, Finish, Hold, Status
 
 ASK: dict[str, Any] = {"model": "stub", "messages": [{"role": "user", "content": "Hi"}]}
@@ -89,7 +90,7 @@ async def test_nothing_that_reaches_out_or_floods_reaches_the_engine(home: House
 
 async def test_max_tokens_is_cut_to_the_limit(home: House) -> None:
     await home.openai.chat.completions.create(**ASK, max_tokens=10**6)
-    assert home.stub.requests[-1]["max_tokens"] == home.state.settings.limits.max_tokens
+    assert home.stub.requests[-1]["max_tokens"] == home.parts.settings.limits.max_tokens
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -97,23 +98,23 @@ async def test_a_stop_is_told_to_whoever_still_reads(home: House, stream: bool) 
     home.stub.script(Hold())
     asking = asyncio.create_task(home.post("/v1/chat/completions", ASK | {"stream": stream}))
     await home.stub.started()
-    ((owner, trace_id),) = home.state.running.ids()
-    assert home.state.running.stop(owner, trace_id)
+    ((owner, trace_id),) = home.parts.runs.ids()
+    assert home.parts.runs.stop(owner, trace_id)
     status, body = await asking
     assert (status, body["error"]["code"]) == (499, "cancelled")
     await home.stub.idle()
 
 
 def test_only_whole_events_are_passed_on() -> None:
-    relayed = Relayed()
-    assert relayed([b'data: {"a"']) == b""
-    assert relayed([b":1}\n\nda"]) == b'data: {"a":1}\n\n'
-    assert relayed([b"ta: 2\r\n\r\n"]) == b"data: 2\r\n\r\n"
+    events = WholeEvents()
+    assert events.feed(b'data: {"a"') == b""
+    assert events.feed(b":1}\n\nda") == b'data: {"a":1}\n\n'
+    assert events.feed(b"ta: 2\r\n\r\n") == b"data: 2\r\n\r\n"
 
 
 def test_a_failure_in_mid_stream_is_an_error_and_done() -> None:
-    relayed = Relayed()
-    sent = relayed([b'data: {"a":1}\n\ndata: {"half', ErrorEvent("engine_unavailable", "gone", True, 503)])
+    failure = ErrorEvent("engine_unavailable", "gone", True, 503)
+    sent = fed(WholeEvents(), [b'data: {"a":1}\n\ndata: {"half', failure])
     whole, error, done = SseParser().feed(sent)
     assert (whole, done) == (b'{"a":1}', b"[DONE]")
     assert orjson.loads(error)["error"]["message"] == "gone"

@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from server.answering.ask import Defaults
 from server.http.errors import ApiError
 from server.openai.chat.messages import messages_of
 from server.openai.chat.requests import ChatRequest, check, sampling_of
-from server.settings.settings import Settings
 
 ASK = {"model": "ragpod", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -112,17 +112,17 @@ def test_a_value_out_of_its_bounds_is_refused(fields: dict[str, Any]) -> None:
 )
 def test_what_asks_for_nothing_is_accepted_and_leaves_the_request_as_it_was(fields: dict[str, Any]) -> None:
     check(body(**fields))
-    assert sampling_of(body(**fields), Settings.load()) == sampling_of(body(), Settings.load())
+    assert sampling_of(body(**fields), Defaults()) == sampling_of(body(), Defaults())
 
 
 def test_the_engines_own_fields_are_passed_as_they_came() -> None:
     choice = {"type": "function", "function": {"name": "f"}}
     fields = {"tools": [TOOL], "tool_choice": choice, "parallel_tool_calls": False, "response_format": SCHEMA}
     fields |= {"logprobs": True, "top_logprobs": 3, "logit_bias": {"42": -100}, "frequency_penalty": 0.5}
-    sampling = sampling_of(body(**fields, n=3), Settings.load())
+    sampling = sampling_of(body(**fields, n=3), Defaults())
     assert sampling.extra == fields
     assert (sampling.n, sampling.needs_engine, sampling.structured) == (3, True, True)
-    assert not sampling_of(body(frequency_penalty=1, seed=1), Settings.load()).needs_engine
+    assert not sampling_of(body(frequency_penalty=1, seed=1), Defaults()).needs_engine
 
 
 @pytest.mark.parametrize("name", ["api_base", "llm_endpoint", "vdb_endpoint", "base_url", "top_kk"])
@@ -165,22 +165,22 @@ def test_too_many_messages_are_refused() -> None:
 
 
 def test_sampling_is_passed_on_and_max_tokens_cut_to_the_limit() -> None:
-    settings = Settings.load(limits={"max_tokens": 100}, engine={"answer_tokens": 50})
+    defaults = Defaults(max_tokens=100, answer_tokens=50)
     sampling = sampling_of(
         body(
             max_tokens=5000, temperature=0, top_p=0.5, stop="END", seed=7, presence_penalty=1, reasoning_effort="none"
         ),
-        settings,
+        defaults,
     )
     assert (sampling.max_tokens, sampling.temperature, sampling.top_p) == (100, 0, 0.5)
     assert (sampling.stop, sampling.seed) == (("END",), 7)
     assert sampling.extra == {"presence_penalty": 1, "reasoning_effort": "none"}
-    assert sampling_of(body(), settings).max_tokens == 50
-    assert sampling_of(body(max_completion_tokens=9), settings).max_tokens == 9
+    assert sampling_of(body(), defaults).max_tokens == 50
+    assert sampling_of(body(max_completion_tokens=9), defaults).max_tokens == 9
 
 
 def test_thinking_comes_on_top_of_the_usual_tokens_and_within_those_asked_for() -> None:
-    settings = Settings.load(engine={"answer_tokens": 500})
-    assert sampling_of(body(reasoning_effort="low"), settings).max_tokens == 1524
-    assert sampling_of(body(reasoning_effort="none"), settings).max_tokens == 500
-    assert sampling_of(body(reasoning_effort="low", max_tokens=300), settings).max_tokens == 300
+    defaults = Defaults(answer_tokens=500)
+    assert sampling_of(body(reasoning_effort="low"), defaults).max_tokens == 1524
+    assert sampling_of(body(reasoning_effort="none"), defaults).max_tokens == 500
+    assert sampling_of(body(reasoning_effort="low", max_tokens=300), defaults).max_tokens == 300

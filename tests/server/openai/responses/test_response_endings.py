@@ -13,7 +13,7 @@ from openai.types.responses import Response
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
 from server.answering.events import Done
-from server.openai.responses.answering import Answering, question_of
+from server.openai.responses.question import Responding, ResponseFrames
 from server.openai.responses.request import ResponseRequest
 from server.records.responses import Responses
 from tests.server.house import QUESTION, House, house
@@ -25,7 +25,7 @@ ANSWER = ("배송은 ", "이틀 [1]", " 걸립니다.", Finish())
 
 async def kept(home: House) -> list[dict[str, Any]]:
     """Every response that is kept, the oldest first."""
-    rows = await home.state.database.run(lambda db: db.execute("SELECT response FROM responses").fetchall())
+    rows = await home.parts.database.run(lambda db: db.execute("SELECT response FROM responses").fetchall())
     return [orjson.loads(row[0]) for row in rows]
 
 
@@ -58,7 +58,7 @@ async def test_a_client_that_leaves_frees_the_engine_and_the_response_is_kept_as
     await stream.close()
     await home.stub.idle()
     assert created is not None
-    responses, key = Responses(home.state.database), created.response.id  # type: ignore[union-attr]
+    responses, key = Responses(home.parts.database), created.response.id  # type: ignore[union-attr]
 
     async def kept() -> bool:
         async with home.http.get(f"{home.url}/v1/responses/{key}") as found:
@@ -107,7 +107,7 @@ async def test_a_stop_call_ends_a_whole_response_with_what_had_been_written(home
     home.stub.script("배송은 ", Hold())
     asked = asyncio.create_task(home.openai.responses.create(model="ragpod", input=QUESTION))
     await home.stub.started()
-    ((_, trace_id),) = home.state.running.ids()
+    ((_, trace_id),) = home.parts.runs.ids()
     assert (await home.post(f"/api/v1/chat/{trace_id}/stop", {}))[0] == 200
     response = await asked
     assert response.status == "cancelled"
@@ -135,9 +135,11 @@ async def test_events_have_their_names_and_a_silent_engine_is_bridged_by_comment
 
 async def test_a_response_that_is_cancelled_before_its_first_step_still_has_its_events(home: House) -> None:
     body = ResponseRequest(model="ragpod", input=QUESTION)
-    answering = Answering(home.state, await question_of(home.state, "default", body))
-    answering.running.cancel("shutdown")
-    events = await answering.running.next(PATIENCE)
-    assert events == [Done("cancelled")]
-    assert b"event: response.incomplete\ndata: " in answering.frames(events)
+    responding: Responding = home.parts.provided()[Responding]
+    question = await responding.question("default", body)
+    running = responding.start(question, ResponseFrames(question.frame)).running
+    running.cancel("shutdown")
+    ((event, frames),) = await running.next(PATIENCE) or []
+    assert event == Done("cancelled")
+    assert b"event: response.incomplete\ndata: " in frames
     assert await kept(home) == []

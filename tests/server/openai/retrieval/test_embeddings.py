@@ -14,8 +14,8 @@ from tests.server.house import House
 
 
 def token_ids(home: House, text: str) -> list[int]:
-    assert isinstance(home.state.embedder, E5Embedder)
-    ids: list[int] = home.state.embedder._tokenizer.encode(text, add_special_tokens=False).ids
+    assert isinstance(home.parts.library.embedder, E5Embedder)
+    ids: list[int] = home.parts.library.embedder._tokenizer.encode(text, add_special_tokens=False).ids
     return ids
 
 
@@ -25,7 +25,7 @@ async def test_the_sdk_gets_unit_vectors_in_the_order_given(home: House) -> None
     vectors = np.array([row.embedding for row in answer.data], np.float32)
     assert [row.index for row in answer.data] == [0, 1]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
-    expected = (await home.state.embedder.embed_queries(texts)).dense
+    expected = (await home.parts.library.embedder.embed_queries(texts)).dense
     np.testing.assert_allclose(vectors, expected, atol=1e-3)
 
 
@@ -36,11 +36,11 @@ async def test_the_answer_is_valid_under_the_sdks_own_type(home: House) -> None:
 
 async def test_usage_counts_the_tokens_that_were_embedded(home: House) -> None:
     texts = ["배송은 며칠 걸리나요?", "lambda expression"]
-    counts = [len(home.state.embedder.token_spans(text)) for text in texts]
+    counts = [len(home.parts.library.embedder.token_spans(text)) for text in texts]
     answer = await home.openai.embeddings.create(model="ragpod", input=texts)
     assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (sum(counts), sum(counts))
     _, cut = await home.post("/v1/embeddings", {"model": "ragpod", "input": "word " * 3000, "truncate": True})
-    assert cut["usage"]["total_tokens"] < home.state.embedder.max_tokens
+    assert cut["usage"]["total_tokens"] < home.parts.library.embedder.max_tokens
 
 
 async def test_token_ids_of_its_vocabulary_are_embedded_as_their_text(home: House) -> None:
@@ -63,7 +63,7 @@ async def test_special_ids_stand_for_nothing(home: House) -> None:
 
 
 async def test_floats_and_base64_are_the_same_numbers(home: House) -> None:
-    body = {"model": home.state.embedder.name, "input": "lambda"}
+    body = {"model": home.parts.library.embedder.name, "input": "lambda"}
     _, floats = await home.post("/v1/embeddings", body)
     _, packed = await home.post("/v1/embeddings", body | {"encoding_format": "base64"})
     decoded = np.frombuffer(base64.b64decode(packed["data"][0]["embedding"]), "<f4")
@@ -84,14 +84,14 @@ async def test_documents_and_queries_are_embedded_each_in_its_role(home: House) 
 
 
 async def test_many_callers_share_forward_passes(home: House) -> None:
-    assert isinstance(home.state.embedder, E5Embedder)
-    batcher: Batcher[object, object] = home.state.embedder._batcher  # type: ignore[assignment]
+    assert isinstance(home.parts.library.embedder, E5Embedder)
+    batcher: Batcher[object, object] = home.parts.library.embedder._batcher  # type: ignore[assignment]
     passes, items = batcher.passes, batcher.items
     texts = [f"question number {i}" for i in range(48)]
     answers = await asyncio.gather(*[home.openai.embeddings.create(model="ragpod", input=text) for text in texts])
     assert batcher.items - items == len(texts)
     assert batcher.passes - passes <= len(texts) // 2
-    expected = (await home.state.embedder.embed_queries(texts)).dense
+    expected = (await home.parts.library.embedder.embed_queries(texts)).dense
     found = np.array([answer.data[0].embedding for answer in answers])
     assert (found @ expected.T).argmax(axis=1).tolist() == list(range(len(texts)))
 

@@ -114,7 +114,7 @@ async def test_a_cancelled_batch_says_so_and_what_is_indexed_stays(home: House) 
     store = await stores.create(name="cancel")
     ids = await uploaded(home, 4)
     done = await stores.file_batches.create_and_poll(store.id, file_ids=ids[:2])
-    await home.state.ingestor.aclose()
+    await home.parts.library.ingestor.aclose()
     held = await stores.file_batches.create(store.id, file_ids=ids)
     assert (held.status, held.file_counts.completed, held.file_counts.in_progress) == ("in_progress", 2, 2)
     assert (await stores.retrieve(store.id)).status == "in_progress"
@@ -126,7 +126,7 @@ async def test_a_cancelled_batch_says_so_and_what_is_indexed_stays(home: House) 
 async def test_a_batch_survives_a_restart(data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> None:
     async with house(data_dir, embedder, tokenizer) as home:
         store = await home.openai.vector_stores.create(name="restart")
-        await home.state.ingestor.aclose()
+        await home.parts.library.ingestor.aclose()
         batch = await home.openai.vector_stores.file_batches.create(store.id, file_ids=await uploaded(home, 3))
         assert batch.file_counts.in_progress == 3
     async with house(data_dir, embedder, tokenizer) as home:

@@ -184,7 +184,7 @@ async def test_a_deleted_file_is_in_no_file_of_the_data_directory(home: House, w
     elif way == "store":
         await stores.delete(store.id)
     await files.delete(made.id)
-    await asyncio.to_thread(home.state.upkeep.run)
-    left = [path for path in home.state.settings.data_dir.rglob("*") if path.is_file()]
+    await asyncio.to_thread(home.parts.library.upkeep.run)
+    left = [path for path in home.parts.settings.data_dir.rglob("*") if path.is_file()]
     assert [path.name for path in left if mark.encode() in path.read_bytes()] == []
     assert [path.name for path in left if mark.lower().encode() in path.read_bytes().lower()] == []

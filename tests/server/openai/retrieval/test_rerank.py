@@ -21,7 +21,7 @@ async def test_the_best_text_comes_first_with_a_score_between_0_and_1(home: Hous
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
     assert "document" not in results[0]
-    spans = home.state.embedder.token_spans
+    spans = home.parts.library.embedder.token_spans
     assert answer["usage"]["total_tokens"] == sum(len(spans(text)) for text in (QUERY, *TEXTS))
 
 
@@ -60,7 +60,7 @@ async def test_max_tokens_per_doc_cuts_what_is_read(home: House) -> None:
     body = {"query": QUERY, "documents": documents}
     _, whole = await home.post("/v1/rerank", body)
     _, cut = await home.post("/v1/rerank", body | {"max_tokens_per_doc": 5})
-    assert cut["usage"]["total_tokens"] == len(home.state.embedder.token_spans(QUERY)) + 10
+    assert cut["usage"]["total_tokens"] == len(home.parts.library.embedder.token_spans(QUERY)) + 10
     assert whole["results"][0]["index"] == 0
     assert cut["results"] != whole["results"]
 
@@ -101,7 +101,7 @@ async def test_the_answer_says_which_stages_ran(home: House) -> None:
         ({}, BOTH),
         ({"ragpod": {"stages": ["late_interaction"]}}, ["late_interaction"]),
         ({"ragpod": {"stages": BOTH}}, BOTH),
-        ({"model": home.state.embedder.name}, ["late_interaction"]),
+        ({"model": home.parts.library.embedder.name}, ["late_interaction"]),
     ):
         _, answer = await home.post("/v1/rerank", body | change)
         assert answer["ragpod"]["stages"] == stages
@@ -133,7 +133,7 @@ async def test_a_bad_request_is_refused_by_name(home: House, change: dict[str, A
 async def test_an_unknown_model_and_a_model_against_its_stages_are_refused(home: House) -> None:
     body = {"query": "x", "documents": TEXTS}
     assert (await home.post("/v1/rerank", body | {"model": "rerank-v3.5"}))[0] == 404
-    against = body | {"model": home.state.embedder.name, "ragpod": {"stages": BOTH}}
+    against = body | {"model": home.parts.library.embedder.name, "ragpod": {"stages": BOTH}}
     assert (await home.post("/v2/rerank", against))[1]["error"]["param"] == "ragpod.stages"
 
 

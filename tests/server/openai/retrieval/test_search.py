@@ -55,7 +55,7 @@ async def test_a_filter_finds_what_stands_behind_the_200_best(
     rows.append({"text": TAXES, "n": 0, "kind": "세금", "rank": 201, "due": True})
     async with house(tmp_path / "data", embedder, tokenizer) as home:
         store_id = await home.ingest("birds", {"birds.jsonl": "\n".join(orjson.dumps(row).decode() for row in rows)})
-        assert home.state.settings.retrieval.candidates < HERONS
+        assert home.parts.settings.retrieval.candidates < HERONS
         unfiltered = await home.openai.vector_stores.search(store_id, query=QUERY, max_num_results=50)
         assert TAXES not in [result.content[0].text for result in unfiltered.data]
         for filters in ONLY_TAXES:

@@ -90,9 +90,9 @@ async def put(home: House, store_id: str, name: str, text: str, **settings: Any)
 
 async def passages(home: House, store_id: str) -> list[tuple[str, int]]:
     """(text, tokens) of everything that searches can find."""
-    keys, _ = await asyncio.to_thread(home.state.store.visible_keys, store_id)
-    owner = (await asyncio.to_thread(home.state.store.find_store, "default", store_id)).owner
-    found = await asyncio.to_thread(home.state.store.load_passages, owner, store_id, keys)
+    keys, _ = await asyncio.to_thread(home.parts.library.store.visible_keys, store_id)
+    owner = (await asyncio.to_thread(home.parts.library.store.find_store, "default", store_id)).owner
+    found = await asyncio.to_thread(home.parts.library.store.load_passages, owner, store_id, keys)
     return [(found[key].chunk.text, found[key].chunk.token_count) for key in keys]
 
 
@@ -178,7 +178,7 @@ async def test_a_file_attached_again_with_another_strategy_is_cut_anew(home: Hou
     await put(home, store.id, "heron.txt", LONG, chunking_strategy={"type": "auto"})
     assert await passages(home, store.id) == usual
     assert (await stores.retrieve(store.id)).file_counts.total == 1
-    assert (await asyncio.to_thread(home.state.corpus.check)) == []
+    assert (await asyncio.to_thread(home.parts.library.indexes.check)) == []
 
 
 async def test_a_passage_longer_than_the_embedder_reads_is_found_by_its_end(home: House) -> None:
@@ -188,7 +188,7 @@ async def test_a_passage_longer_than_the_embedder_reads_is_found_by_its_end(home
     await put(home, store.id, "long.txt", text, chunking_strategy=static(4096, 0))
     await put(home, store.id, "fish.txt", "Herring swim past many buoys in summer.")
     ((_, tokens), _) = await passages(home, store.id)
-    assert tokens > 2 * home.state.embedder.max_tokens
+    assert tokens > 2 * home.parts.library.embedder.max_tokens
     page = await home.openai.vector_stores.search(store.id, query="On which day does the archive open?")
     assert page.data[0].filename == "long.txt"
 

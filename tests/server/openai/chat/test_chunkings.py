@@ -21,7 +21,7 @@ from server.answering.writing import Cited
 from server.openai.chat.chunks import Chunks
 from server.openai.chat.render import Form, completion
 from tests.server.house import QUESTION, House
-from tests.server.samples import EVIDENCE
+from tests.server.samples import EVIDENCE, fed
 from tests.stub_engine import Finish, Raw
 
 # Pieces that meet every rule: marks whole, in lists, out of range, in code and as links; bytes of one to four.
@@ -127,8 +127,7 @@ def test_what_is_sent_is_what_was_generated(stream: tuple[list[Generated], bytes
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=40), label="cuts"))
     events = told(read(raw, cuts, len(made)), len(made))
     form = Form("ragpod", choices=len(made), include_usage=True)
-    sizes = data.draw(st.lists(st.integers(1, 5), max_size=20), label="events at once")
-    chunks = parsed(_rendered(Chunks(form), events, sizes))
+    chunks = parsed(fed(Chunks(form), events))
     transcript = Transcript()
     for event in events:
         transcript.add(event)
@@ -146,14 +145,6 @@ def test_what_is_sent_is_what_was_generated(stream: tuple[list[Generated], bytes
         assert message["annotations"] == marks
     assert chunks[-1]["usage"]["total_tokens"] == whole["usage"]["total_tokens"] == 16
     assert len({chunk["id"] for chunk in chunks}) == 1
-
-
-def _rendered(render: Chunks, events: list[Event], sizes: list[int]) -> bytes:
-    body, start = b"", 0
-    for size in [*sizes, len(events)]:
-        body += render(events[start : start + size])
-        start += size
-    return body
 
 
 async def test_over_real_sockets_too_whatever_the_size_of_a_write(home: House) -> None:
