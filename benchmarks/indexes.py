@@ -125,14 +125,14 @@ def dense(rows: np.ndarray[Any, Any], config: DenseConfig, device: str = "cpu") 
     index = DenseIndex(rows.shape[1], config, lambda dim, _: on_torch(dim, device))
     for first in range(0, len(rows), BATCH):
         some = rows[first : first + BATCH].astype(np.float32)
-        index.apply(1, range(first + 1, first + 1 + len(some)), some, [])
+        index.apply(1, (range(first + 1, first + 1 + len(some)), some), [])
     note = ""
     if index.outgrown and index.regroup() and index.recall:
         note = f"{index.layout}; of its own vectors recall@10 {index.recall.at_10}, @100 {index.recall.at_100}"
     build, grown = time.perf_counter() - since, resident_mb() - before
     one = rows[:1].astype(np.float32)
-    added = [timed(lambda key=key: index.apply(2, [key], one, [])) for key in range(len(rows) + 1, len(rows) + 21)]
-    index.apply(3, [], one[:0], range(len(rows) + 1, len(rows) + 21))
+    added = [timed(lambda key=key: index.apply(2, ([key], one), [])) for key in range(len(rows) + 1, len(rows) + 21)]
+    index.apply(3, ([], one[:0]), range(len(rows) + 1, len(rows) + 21))
     dim = rows.shape[1]
     return Built(index, build, grown, 1000 * float(np.median(added)), lambda path: DenseIndex.load(path, dim), note)
 

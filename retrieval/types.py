@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:  # it loads numpy, and the command line has these types without
+    from models.base import FloatArray
 
 Attribute = str | float | bool
 Attributes = Mapping[str, Attribute]
@@ -105,6 +108,20 @@ def indexed_text(title: str, headings: tuple[str, ...], text: str) -> str:
     """What is embedded and indexed for a passage: its title and heading path, then the passage itself."""
     heading = " > ".join(h for h in headings if h and h != title)
     return "\n".join(part for part in (title, heading, text) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVectors:
+    """dense: (dim,) unit vector. tokens: (t, dim) unit rows. terms: lexical, in reading order, with repeats.
+
+    sparse: the model's lexical weights, token id -> weight; None where it gives none.
+    """
+
+    text: str
+    dense: "FloatArray"
+    tokens: "FloatArray"
+    terms: Sequence[str]
+    sparse: Mapping[int, float] | None = None
 
 
 class Hit(NamedTuple):

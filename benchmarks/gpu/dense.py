@@ -78,7 +78,7 @@ def our_index(name: str, config: DenseConfig, vectors: FloatArray, k: int, devic
     index = DenseIndex(vectors.shape[1], config, lambda dim, _: on_torch(dim, device.name))
     for start in range(0, len(vectors), PART):
         part = vectors[start : start + PART]
-        index.apply(1, range(start + 1, start + len(part) + 1), part, ())
+        index.apply(1, (range(start + 1, start + len(part) + 1), part), ())
     seconds = time.perf_counter() - since
     if config.device != "cpu" and not index.on_device:
         raise RuntimeError("the device copy gave up; the log says why")

@@ -118,11 +118,11 @@ async def evaluate(
         with clock.stage("embed"):
             vectors = await retriever.vectors(text)
         embedding = dict(clock.seconds)
-        ranking = await retriever.rank(owner, store_id, vectors, SearchParams(), clock)
+        ranking = await retriever.rank(owner, [store_id], vectors, SearchParams(), clock)
         timed = [(stage, keys, clock) for stage, keys in stage_rankings(ranking).items()]
         if "sparse" in ranking.legs:
             again = Clock(embedding)
-            ablated = await plain.rank(owner, store_id, vectors, SearchParams(), again)
+            ablated = await plain.rank(owner, [store_id], vectors, SearchParams(), again)
             timed += [(WITHOUT_SPARSE.format(stage), keys, again) for stage, keys in ablated.orders.items()]
         for stage, keys, spent in timed:
             parts = _CLOCK.get(stage.partition(" ")[0], _LEGS_CLOCK)

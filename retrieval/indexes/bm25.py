@@ -5,19 +5,23 @@ statistics until their segment is merged, as in Lucene.
 """
 
 import json
-import math
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from models.base import FloatArray
-from retrieval.indexes.atomic import replace_file
-from retrieval.types import Hit
+from retrieval.indexes.base.atomic import replace_file
+from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.frequencies import Frequencies
+from retrieval.indexes.base.leg import LocalLeg
+from retrieval.store.store import Store
+from retrieval.types import Hit, QueryVectors
 
 _MAX_QUERY_TERMS = 512  # distinct; of a longer query the most telling ones
 _TERM_FILTER_KEYS = 4096  # a filter of more keys is applied to a longer list instead: see _search_filtered
@@ -25,12 +29,15 @@ _WRITER_BYTES = 32_000_000
 _MAX_TERM_BYTES = 1024
 
 
-class Bm25Index:
-    """Keys are the store's integers. Thread-safe: a search sees the last change that was applied before it began.
+class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
+    """On disk after every change.
 
-    folder: made where it is missing. `applied` is the change log's seq that it has, on disk too.
-    Raises ValueError when what is in the folder cannot be read.
+    folder: made where it is missing. Raises ValueError when what is in the folder cannot be read.
     """
+
+    name = "bm25"
+    file = "bm25"
+    durable = True
 
     def __init__(self, folder: Path) -> None:
         import tantivy
@@ -40,7 +47,7 @@ class Bm25Index:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._seq_file = folder.with_suffix(".seq")
-        self.applied = int(self._seq_file.read_text("ascii")) if self._seq_file.exists() else 0
+        self._applied = int(self._seq_file.read_text("ascii")) if self._seq_file.exists() else 0
         builder = tantivy.SchemaBuilder()
         builder.add_unsigned_field("key", indexed=True, fast=True)
         builder.add_text_field("terms", tokenizer_name="terms", index_option="freq")
@@ -53,34 +60,41 @@ class Bm25Index:
         self._index.register_tokenizer("terms", analyzer)
         self._index.config_reader(reload_policy="manual")
 
+    @classmethod
+    def open(cls, path: Path, dim: int) -> Self:
+        return cls(path)
+
     @staticmethod
-    def erase(folder: Path) -> None:
-        """Removes an index that is not open."""
-        folder.with_suffix(".seq").unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    def erase(path: Path) -> None:
+        path.with_suffix(".seq").unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def applied(self) -> int:
+        return self._applied
 
     def __len__(self) -> int:
         count: int = self._index.searcher().num_docs
         return count
 
     def keys(self) -> list[int]:
-        """Ascending; a key that were in it twice would be there twice."""
         return sorted(hit.key for hit in self._hits(self._tantivy.Query.all_query(), len(self)))
 
-    def apply(self, seq: int, added: Sequence[tuple[int, str]], removed: Collection[int]) -> None:
-        """Adds (key, terms joined by spaces) and takes keys out, in one commit. Keys that are there already stay.
+    def payload(self, store: Store, keys: Sequence[int]) -> Sequence[tuple[int, str]]:
+        """(key, terms joined by spaces)"""
+        return store.index_terms(keys)
 
-        The seq is written after the commit: a crash between them applies the tail twice, to no effect.
-        """
+    def apply(self, seq: int, payload: Sequence[tuple[int, str]], removed: Collection[int]) -> None:
+        """In one commit, and then the seq: a crash between them applies the tail twice, to no effect."""
         with self._changing:
-            present = self._present([key for key, _ in added])
+            present = self._present([key for key, _ in payload])
             writer = self._index.writer(_WRITER_BYTES, 1)
-            self._add(writer, [(key, terms) for key, terms in added if key not in present])
+            self._add(writer, [(key, terms) for key, terms in payload if key not in present])
             if removed:  # by query: tantivy-py 0.27 takes the integer of delete_documents_by_term for a signed one
                 writer.delete_documents_by_query(self._among(removed))
             self._commit(writer)
             replace_file(self._seq_file, lambda new: new.write_text(str(seq), "ascii"))
-            self.applied = seq
+            self._applied = seq
 
     @property
     def has_removed(self) -> bool:
@@ -88,13 +102,13 @@ class Bm25Index:
         segments = json.loads((self._folder / "meta.json").read_text("utf-8"))["segments"]
         return any(segment["deletes"] for segment in segments)
 
-    def rewrite(self, batches: Iterable[Sequence[tuple[int, str]]]) -> None:
-        """The whole index anew, in one commit; searches go on in the old one. batches: of (key, terms), all of it."""
+    def rewrite(self, payloads: Iterable[Sequence[tuple[int, str]]]) -> None:
+        """In one commit."""
         with self._changing:
             writer = self._index.writer(_WRITER_BYTES, 1)
             writer.delete_all_documents()
-            for batch in batches:
-                self._add(writer, batch)
+            for payload in payloads:
+                self._add(writer, payload)
             self._commit(writer)
             writer = self._index.writer(_WRITER_BYTES, 1)
             writer.garbage_collect_files()  # nobody reads the old segments any more
@@ -111,6 +125,12 @@ class Bm25Index:
         writer.commit()
         writer.wait_merging_threads()
         self._index.reload()
+
+    def save(self, path: Path) -> None:
+        """Every change has been."""
+
+    def leg(self, query: QueryVectors) -> LocalLeg:
+        return LocalLeg(self.name, partial(self.search, query.terms), partial(self.scores, query.terms))
 
     def search(self, terms: Sequence[str], k: int, allowed: Collection[int] | None = None) -> list[Hit]:
         """The k best, best first, ties by key; only passages with at least one of the terms.
@@ -135,21 +155,18 @@ class Bm25Index:
             found = dict(self._hits(self._filtered(query, keys), len(keys)))
         return np.array([found.get(key, 0.0) for key in keys], np.float32)
 
-    def idf(self, terms: Sequence[str]) -> FloatArray:
-        """(len(terms),) ln(1 + (n - df + 0.5) / (df + 0.5)), Lucene's: above 0 for every term; 0 in an empty index."""
+    def frequencies(self, terms: Sequence[str]) -> Frequencies:
+        """Removed documents count until their segment is merged."""
         searcher = self._index.searcher()
         documents = searcher.num_docs
-        if not documents:
-            return np.zeros(len(terms), np.float32)
-        found = (min(documents, searcher.doc_freq("terms", _term(term))) for term in terms)
-        return np.array([math.log1p((documents - df + 0.5) / (df + 0.5)) for df in found], np.float32)
+        return Frequencies(documents, tuple(min(documents, searcher.doc_freq("terms", _term(t))) for t in terms))
 
     def _query(self, terms: Sequence[str]) -> Any | None:
         """Any of the terms, each weighted by its count. None without terms."""
         counts = Counter(_term(term) for term in terms if term)
         chosen: Iterable[tuple[str, int]] = counts.items()
         if len(counts) > _MAX_QUERY_TERMS:
-            weights = self.idf(list(counts)) * np.array(list(counts.values()))
+            weights = self.frequencies(list(counts)).idf() * np.array(list(counts.values()))
             best = np.argsort(-weights, kind="stable")[:_MAX_QUERY_TERMS]
             names = list(counts)
             chosen = [(names[i], counts[names[i]]) for i in sorted(best)]

@@ -9,7 +9,7 @@ from itertools import pairwise
 class Difference:
     """Chunk keys, ascending.
 
-    index: "bm25", "dense" or "sparse"; "vectors" or "lexical_weights" for passages of the store that have none.
+    index: its name; "vectors" or "lexical_weights" for passages of the store that have none.
     """
 
     store_id: str

@@ -4,14 +4,15 @@ import logging
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrieval.indexes import registry
+from retrieval.indexes.base.following import Kind
 from retrieval.indexes.consistency import Difference, compare
-from retrieval.indexes.dense.index import DenseConfig, DenseIndex
-from retrieval.indexes.follow import Indexes, IndexFolder
+from retrieval.indexes.follow import Index, Indexes, IndexFolder
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
 
 log = logging.getLogger("ragpod.indexes")
@@ -33,7 +34,7 @@ class IndexManager:
     """Opens a vector store's indexes at their first use. Thread-safe; blocking: give it a thread near an event loop.
 
     dim, embedder: of the vectors that will be searched with; None takes each vector store as it is (to check or
-    rebuild it). dense: how vectors are searched. max_open: vector stores with their indexes in memory.
+    rebuild it). kinds: of indexes; None: the registry's. max_open: vector stores with their indexes in memory.
     """
 
     def __init__(
@@ -43,20 +44,20 @@ class IndexManager:
         dim: int | None = None,
         embedder: str | None = None,
         *,
-        dense: DenseConfig | None = None,
+        kinds: Sequence[Kind] | None = None,
         max_open: int = 64,
     ) -> None:
         self.dim = dim
         self.embedder = embedder
         self._max_open = max_open
-        self._dense = dense or DenseConfig()
+        self._kinds = registry.kinds() if kinds is None else kinds
         self._store = store
         self._folder = data_dir / "indexes"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._guard = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._closing = threading.Event()
-        self._regrouping: dict[str, threading.Thread] = {}
+        self._regrouping: dict[tuple[str, str], threading.Thread] = {}  # by vector store and index
         for gone in {path.name for path in self._folder.iterdir()} - set(store.store_ids()):
             shutil.rmtree(self._folder / gone)
 
@@ -69,11 +70,15 @@ class IndexManager:
         self._level(store_id, wait=True)
 
     def recalls(self) -> dict[str, float]:
-        """Vector store -> measured recall@10 of its dense index, of those in memory whose search is approximate."""
+        """Vector store -> lowest measured recall@10 of its indexes, of those in memory whose search is approximate."""
         with self._guard:
             open_now = [(store_id, entry.indexes) for store_id, entry in self._entries.items()]
-        dense = {store_id: indexes.dense for store_id, indexes in open_now if indexes is not None}
-        return {store_id: index.recall.at_10 for store_id, index in dense.items() if index.recall is not None}
+        measured = {
+            store_id: [recall for index in indexes if (recall := index.recall_at_10) is not None]
+            for store_id, indexes in open_now
+            if indexes is not None
+        }
+        return {store_id: min(recalls) for store_id, recalls in measured.items() if recalls}
 
     def forget(self, store_id: str) -> None:
         """Removes the indexes of a vector store that was deleted."""
@@ -94,7 +99,8 @@ class IndexManager:
                 entry.indexes = None
                 self._files(each).erase()
                 indexes = self._open(each, entry)
-                if indexes.dense.outgrown and indexes.dense.regroup():
+                regrouped = [index.regroup() for index in indexes if index.outgrown]
+                if any(regrouped):
                     self._save(each, entry, indexes)
 
     def scrub(self) -> None:
@@ -118,7 +124,7 @@ class IndexManager:
             self._put_away(store_id, entry)
 
     def _files(self, store_id: str) -> IndexFolder:
-        return IndexFolder(self._store, store_id, self._folder / store_id, self._dense)
+        return IndexFolder(self._store, store_id, self._folder / store_id, self._kinds)
 
     def _entry(self, store_id: str) -> _Entry:
         """The vector store's own; the least lately used one above the limit is put away, unless it is in use."""
@@ -162,7 +168,8 @@ class IndexManager:
             try:
                 if self._entries.get(store_id) is entry:  # not put away while we waited
                     indexes = self._open(store_id, entry)
-                    self._regroup(store_id, entry, indexes.dense)
+                    for index in indexes:
+                        self._regroup(store_id, entry, index)
                     return indexes
             finally:
                 entry.lock.release()
@@ -171,12 +178,12 @@ class IndexManager:
         dim, lexical = self._space_of(store_id)
         files = self._files(store_id)
         indexes = entry.indexes
-        if indexes is None or (lexical and indexes.sparse is None):  # opened before its first passages
+        if indexes is None or not files.is_whole(indexes, lexical=lexical):
             indexes = files.open(dim, lexical=lexical)
             entry.saved, entry.unsaved = indexes.applied_in_memory, 0
         entry.unsaved += files.catch_up(indexes)
         entry.indexes = indexes
-        if entry.unsaved > max(_UNSAVED_AT_LEAST, len(indexes.dense) // _UNSAVED_SHARE):
+        if entry.unsaved > max(_UNSAVED_AT_LEAST, indexes.passages // _UNSAVED_SHARE):
             self._save(store_id, entry, indexes)
         return indexes
 
@@ -195,30 +202,30 @@ class IndexManager:
         self._files(store_id).save(indexes)
         entry.saved, entry.unsaved = indexes.applied_in_memory, 0
 
-    def _regroup(self, store_id: str, entry: _Entry, dense: DenseIndex) -> None:
-        """In a thread of its own, where it is due; an exact search answers meanwhile, or the lists that there are."""
+    def _regroup(self, store_id: str, entry: _Entry, index: Index) -> None:
+        """In a thread of its own, where it is due; the index answers meanwhile as it did."""
         with self._guard:
-            if store_id in self._regrouping or not dense.outgrown:
+            if (store_id, index.name) in self._regrouping or not index.outgrown:
                 return
-            arguments = (store_id, entry, dense, self._closing.is_set)
+            arguments = (store_id, entry, index, self._closing.is_set)
             thread = threading.Thread(target=self._regroup_and_save, args=arguments, name="regroup", daemon=True)
-            self._regrouping[store_id] = thread
+            self._regrouping[store_id, index.name] = thread
         thread.start()
 
-    def _regroup_and_save(self, store_id: str, entry: _Entry, dense: DenseIndex, stopped: Callable[[], bool]) -> None:
+    def _regroup_and_save(self, store_id: str, entry: _Entry, index: Index, stopped: Callable[[], bool]) -> None:
         try:
-            if not dense.regroup(stopped):
+            if not index.regroup(stopped):
                 return
             with entry.lock:
-                if entry.indexes is not None and entry.indexes.dense is dense:
+                if entry.indexes is not None and any(each is index for each in entry.indexes):
                     self._save(store_id, entry, entry.indexes)
         except NotFound:
-            log.info("vector store %s was deleted while its vectors were regrouped", store_id)
+            log.info("vector store %s was deleted while its %s index was regrouped", store_id, index.name)
         except Exception:  # whatever it is, searches go on as they were
-            log.exception("the vectors of %s could not be regrouped", store_id)
+            log.exception("the %s index of %s could not be regrouped", index.name, store_id)
         finally:
             with self._guard:
-                del self._regrouping[store_id]
+                del self._regrouping[store_id, index.name]
 
     def _check(self, store_id: str) -> list[Difference]:
         with self._entry(store_id).lock:
@@ -227,9 +234,9 @@ class IndexManager:
             while indexes.applied < seq:  # published between the two lines above
                 indexes = self._level(store_id, wait=True)
                 keys, seq = self._store.visible_keys(store_id)
-            found = [compare(store_id, name, keys, index.keys()) for name, index in indexes]
-        if bare := self._store.keys_without(store_id, "vectors"):
-            found.append(Difference(store_id, "vectors", missing=tuple(bare)))
-        if indexes.sparse is not None and (bare := self._store.keys_without(store_id, "lexical_weights")):
-            found.append(Difference(store_id, "lexical_weights", missing=tuple(bare)))
-        return [difference for difference in found if difference is not None]
+            each = sorted(indexes, key=lambda index: index.name)
+            found = [compare(store_id, index.name, keys, index.keys()) for index in each]
+        sources = [index.source for index in each if index.source is not None]
+        bare = {source: tuple(self._store.keys_without(store_id, source)) for source in sources}
+        without = [Difference(store_id, source, missing=keys) for source, keys in bare.items() if keys]
+        return [difference for difference in found if difference is not None] + without

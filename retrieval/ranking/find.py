@@ -1,53 +1,49 @@
-"""Ranks the passages of one vector store for one query: legs, fusion and both rerank stages, with every score kept."""
+"""Ranks the passages of the vector stores of one query: legs, fusion and both rerank stages, with every score kept.
+
+Several vector stores are searched as one: their candidates are fused and ranked together, under one budget.
+"""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from models.base import FloatArray
 from retrieval.clock import Clock
-from retrieval.indexes.bm25 import Bm25Index
-from retrieval.indexes.dense.index import DenseIndex
-from retrieval.indexes.sparse.index import SparseIndex
+from retrieval.filters.allowed import Allowed, Everything, Keys, PushedDown
+from retrieval.filters.syntax import Filter
+from retrieval.indexes.base.frequencies import Frequencies, together
+from retrieval.indexes.base.leg import Leg, exact_scores
 from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.fusion import convex
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.rerank import rerank
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan, Stages
 from retrieval.store.types import Passage
-from retrieval.types import Hit
+from retrieval.types import Hit, QueryVectors
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class QueryVectors:
-    """dense: (dim,) unit vector. tokens: (t, dim) unit rows. terms: lexical, in reading order, with repeats.
+class SearchedStore:
+    """One vector store of a query: its legs, and how terms and passages are looked up (both may block).
 
-    sparse: the model's lexical weights, token id -> weight; None where it gives none.
+    keys: that may be found; None is everything. filter: the same for a leg that evaluates filters itself.
     """
 
-    text: str
-    dense: FloatArray
-    tokens: FloatArray
-    terms: Sequence[str]
-    sparse: Mapping[int, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """One vector store's indexes, and how its passages and title terms are looked up (both may block).
-
-    sparse: None where the store has no lexical weights.
-    """
-
-    dense: DenseIndex
-    bm25: Bm25Index
+    legs: Sequence[Leg]
+    frequencies: Callable[[Sequence[str]], Frequencies | None]
     load: Callable[[Sequence[int]], Mapping[int, Passage]]
-    title_terms: Callable[[str], Sequence[str]]
-    sparse: SparseIndex | None = None
+    keys: Set[int] | None = None
+    filter: Filter | None = None
+
+    def allowed(self, leg: Leg) -> Allowed:
+        if leg.filters and self.filter is not None:
+            return PushedDown(self.filter)
+        return Everything() if self.keys is None else Keys(self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,67 +76,85 @@ class Found:
     legs: Mapping[str, Sequence[Hit]]
 
 
+class _Place(NamedTuple):
+    """Where a candidate is. store: its number among those that are searched."""
+
+    store: int
+    key: int
+
+
 async def find(
-    query: QueryVectors, sources: Sources, ranker: Ranker, limit: int, allowed: Collection[int] | None, clock: Clock
+    query: QueryVectors,
+    stores: Sequence[SearchedStore],
+    ranker: Ranker,
+    limit: int,
+    title_terms: Callable[[str], Sequence[str]],
+    clock: Clock,
 ) -> Found:
     """`limit` from each leg that the ranker names, exact scores of all in every leg, fused, the best `limit` loaded."""
-    legs = {name: leg for name, leg in _legs(query, sources).items() if name in ranker.legs}
     with clock.stage("legs"):
-        hits = await asyncio.gather(*(asyncio.to_thread(leg.search, limit, allowed) for leg in legs.values()))
-    found = dict(zip(legs, hits, strict=True))
-    keys = list(dict.fromkeys(hit.key for place in zip_longest_hits(*hits) for hit in place))
+        legs, pool = await _candidates(stores, ranker, limit)
     with clock.stage("fusion"):
-        exact = await asyncio.to_thread(_exact, query, sources, keys)
-        fused = convex({name: exact[name] for name in legs}, ranker.legs)
+        exact = await _exact(stores, pool)
+        fused = convex({name: scores for name, scores in exact.items() if name in ranker.legs}, ranker.legs)
         order = np.argsort(-fused, kind="stable")[:limit]
     with clock.stage("load"):
         terms = list(dict.fromkeys(query.terms))
-        loaded, idf = await asyncio.to_thread(_loaded, sources, [keys[i] for i in order], terms)
+        loaded, idf = await asyncio.to_thread(_loaded, stores, [pool[i] for i in order], terms)
         # A passage that was deleted since the legs ran is simply no candidate any more.
-        order = np.array([i for i in order if keys[i] in loaded], np.intp)
-        passages = [loaded[keys[i]] for i in order]
+        order = np.array([i for i in order if pool[i] in loaded], np.intp)
+        passages = [loaded[pool[i]] for i in order]
         candidates = Candidates(
             documents=[p.chunk.document_id for p in passages],
             scores={name: values[order] for name, values in exact.items()},
             texts=[p.terms for p in passages],
-            titles=[sources.title_terms(p.chunk.title) for p in passages],
+            titles=[title_terms(p.chunk.title) for p in passages],
         )
-    return Found(query, passages, Query(terms, idf), candidates, fused[order], found)
+    return Found(query, passages, Query(terms, idf), candidates, fused[order], legs)
 
 
-def _loaded(sources: Sources, keys: Sequence[int], terms: Sequence[str]) -> tuple[Mapping[int, Passage], FloatArray]:
-    """Passages and idf together: a change of threads costs more than either."""
-    return sources.load(keys), sources.bm25.idf(terms)
+async def _candidates(
+    stores: Sequence[SearchedStore], ranker: Ranker, limit: int
+) -> tuple[dict[str, list[Hit]], list[_Place]]:
+    """Each leg's own list, over all stores, and where the candidates of all of them are, rank by rank."""
+    asked = [(i, leg) for i, store in enumerate(stores) for leg in store.legs if leg.name in ranker.legs]
+    hits = await asyncio.gather(*(leg.candidates(limit, stores[i].allowed(leg)) for i, leg in asked))
+    lists: dict[str, list[Hit]] = {}
+    for (_, leg), found in zip(asked, hits, strict=True):
+        lists.setdefault(leg.name, []).extend(found)
+    places = [[_Place(i, hit.key) for hit in found] for (i, _), found in zip(asked, hits, strict=True)]
+    ordered = {name: sorted(found, key=lambda hit: -hit.score) for name, found in lists.items()}
+    return ordered, list(dict.fromkeys(_by_rank(places)))
 
 
-def zip_longest_hits(*legs: Sequence[Hit]) -> Iterator[tuple[Hit, ...]]:
-    """Rank by rank over the legs, the shorter ones ending early."""
-    for rank in range(max(map(len, legs), default=0)):
-        yield tuple(leg[rank] for leg in legs if rank < len(leg))
+def _by_rank(lists: Sequence[Sequence[T]]) -> Iterator[T]:
+    """The first of each, then the second of each; shorter ones end early."""
+    for rank in range(max(map(len, lists), default=0)):
+        yield from (each[rank] for each in lists if rank < len(each))
 
 
-class _Leg(NamedTuple):
-    """search: (limit, allowed) to hits. scores: of keys, exact."""
-
-    search: Callable[[int, Collection[int] | None], list[Hit]]
-    scores: Callable[[Sequence[int]], FloatArray]
-
-
-def _legs(query: QueryVectors, sources: Sources) -> dict[str, _Leg]:
-    """Those that this query can be asked with here, the dense one first."""
-    dense, bm25, sparse = sources.dense, sources.bm25, sources.sparse
-    legs = {
-        "dense": _Leg(partial(dense.search, query.dense), partial(dense.scores, query.dense)),
-        "bm25": _Leg(partial(bm25.search, query.terms), partial(bm25.scores, query.terms)),
-    }
-    if sparse is not None and query.sparse is not None:
-        legs["sparse"] = _Leg(partial(sparse.search, query.sparse), partial(sparse.scores, query.sparse))
-    return legs
+async def _exact(stores: Sequence[SearchedStore], pool: Sequence[_Place]) -> dict[str, FloatArray]:
+    """Leg -> (len(pool),); 0 in a store without that leg. A leg that gives no candidates still scores them: later
+    stages read it.
+    """
+    rows = [[i for i, place in enumerate(pool) if place.store == number] for number in range(len(stores))]
+    asked = [(number, leg) for number, store in enumerate(stores) for leg in store.legs]
+    found = await exact_scores([(leg, [pool[i].key for i in rows[number]]) for number, leg in asked])
+    exact: dict[str, FloatArray] = {}
+    for (number, leg), scores in zip(asked, found, strict=True):
+        exact.setdefault(leg.name, np.zeros(len(pool), np.float32))[np.array(rows[number], np.intp)] = scores
+    return exact
 
 
-def _exact(query: QueryVectors, sources: Sources, keys: Sequence[int]) -> dict[str, FloatArray]:
-    """A leg that gives no candidates still scores them: later stages read it."""
-    return {name: leg.scores(keys) for name, leg in _legs(query, sources).items()}
+def _loaded(
+    stores: Sequence[SearchedStore], wanted: Sequence[_Place], terms: Sequence[str]
+) -> tuple[dict[_Place, Passage], FloatArray]:
+    """Passages, and the idf of terms in all stores together: a change of threads costs more than either."""
+    found: dict[_Place, Passage] = {}
+    for number, store in enumerate(stores):
+        if keys := [place.key for place in wanted if place.store == number]:
+            found |= {_Place(number, key): passage for key, passage in store.load(keys).items()}
+    return found, together([store.frequencies(terms) for store in stores], len(terms)).idf()
 
 
 async def rank(found: Found, plan: RerankPlan, clock: Clock, keep: int = STAGE_2_KEEPS) -> Ranking:

@@ -1,14 +1,16 @@
 """The search pipeline: a question to numbered evidence, one line a stage.
 
-embed -> dense | bm25, 100 each -> exact scores of every candidate in both legs -> fuse -> stage 1, late interaction
-(100 -> 30) -> stage 2, the learned order or a cross-encoder, and its probability (30 -> 12) -> context filter.
+embed -> every leg of every vector store, 100 each -> exact scores of every candidate in all legs -> fuse -> stage 1,
+late interaction (100 -> 30) -> stage 2, the learned order or a cross-encoder, and its probability (30 -> 12) -> context
+filter.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +21,11 @@ from retrieval.indexes.follow import Indexes
 from retrieval.indexes.manager import IndexManager
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.context import Limits, Ranked, select
-from retrieval.ranking.find import Found, QueryVectors, Ranking, Sources, find, rank
+from retrieval.ranking.find import Found, Ranking, SearchedStore, find, rank
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan
 from retrieval.store.store import Store
-from retrieval.types import Candidate, DropReason, Retrieval, ScoredChunk, SearchParams
+from retrieval.types import Candidate, DropReason, QueryVectors, Retrieval, ScoredChunk, SearchParams
 
 _CACHED_QUERIES = 512
 
@@ -56,17 +58,17 @@ class Retriever:
         clock = Clock()
         with clock.stage("embed"):
             vectors = await self.vectors(query)
-        rankings = [await self.rank(owner, store_id, vectors, params, clock) for store_id in store_ids]
+        ranking = await self.rank(owner, store_ids, vectors, params, clock) if store_ids else Ranking()
         with clock.stage("context"):
-            evidence, candidates = self._filtered(rankings, params)
+            evidence, candidates = self._filtered(ranking, params)
         return Retrieval(
             query=query,
             evidence=tuple(evidence),
             candidates=tuple(candidates),
             seconds=clock.seconds,
-            counts=_counts(rankings, len(evidence)),
-            degraded=tuple(dict.fromkeys(reason for ranking in rankings for reason in ranking.degraded)),
-            skipped=tuple(dict.fromkeys(reason for ranking in rankings for reason in ranking.skipped)),
+            counts=_counts(ranking, len(evidence)),
+            degraded=ranking.degraded,
+            skipped=ranking.skipped,
         )
 
     async def vectors(self, query: str) -> QueryVectors:
@@ -88,65 +90,56 @@ class Retriever:
         return vectors
 
     async def rank(
-        self, owner: str, store_id: str, vectors: QueryVectors, params: SearchParams, clock: Clock
+        self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, params: SearchParams, clock: Clock
     ) -> Ranking:
-        """Every candidate of one store, ranked. Raises NotFound."""
-        indexes, allowed = await asyncio.to_thread(self._opened, owner, store_id, params)
-        found = await self._find(owner, store_id, indexes, vectors, params.candidates, allowed, clock)
+        """Every candidate of the vector stores, ranked together. Raises NotFound, InvalidFilter."""
+        stores = await asyncio.to_thread(self._opened, owner, list(dict.fromkeys(store_ids)), vectors, params.filters)
+        found = await find(vectors, stores, self.plan.ranker, params.candidates, self._title_terms, clock)
         plan = self.plan if params.rerank else replace(self.plan, seconds=0.0)
         return await rank(found, plan, clock, params.keep)
 
     async def find(
-        self,
-        owner: str,
-        store_id: str,
-        vectors: QueryVectors,
-        limit: int,
-        allowed: Collection[int] | None,
-        clock: Clock,
+        self, owner: str, store_id: str, vectors: QueryVectors, limit: int, keys: Set[int] | None, clock: Clock
     ) -> Found:
-        """The fused candidates of one store, before any rerank stage. Raises NotFound."""
+        """The fused candidates of one store, before any rerank stage. keys: that may be found; None is everything.
+
+        Raises NotFound.
+        """
         indexes = await asyncio.to_thread(self._manager.indexes, store_id)
-        return await self._find(owner, store_id, indexes, vectors, limit, allowed, clock)
+        store = replace(self._searched(owner, store_id, indexes, vectors), keys=keys)
+        return await find(vectors, [store], self.plan.ranker, limit, self._title_terms, clock)
 
-    def _opened(self, owner: str, store_id: str, params: SearchParams) -> tuple[Indexes, Collection[int] | None]:
-        """The keys that pass first: it is they that say whether the store is this owner's."""
-        passing = parse(params.filters) if params.filters else None
-        self._store.use(owner, store_id)
-        allowed = None if passing is None else self._store.allowed_keys(owner, store_id, passing)
-        return self._manager.indexes(store_id), allowed
+    def _opened(
+        self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, filters: Mapping[str, Any] | None
+    ) -> list[SearchedStore]:
+        """Each is checked first: whether it is this owner's, and has not expired."""
+        filter = parse(filters) if filters else None
+        opened = []
+        for store_id in store_ids:
+            self._store.use(owner, store_id)
+            store = self._searched(owner, store_id, self._manager.indexes(store_id), vectors)
+            if filter is not None:
+                pushed_down = all(leg.filters for leg in store.legs)
+                keys = None if pushed_down else self._store.allowed_keys(owner, store_id, filter)
+                store = replace(store, keys=keys, filter=filter)
+            opened.append(store)
+        return opened
 
-    async def _find(
-        self,
-        owner: str,
-        store_id: str,
-        indexes: Indexes,
-        vectors: QueryVectors,
-        limit: int,
-        allowed: Collection[int] | None,
-        clock: Clock,
-    ) -> Found:
-        sources = Sources(
-            dense=indexes.dense,
-            bm25=indexes.bm25,
-            sparse=indexes.sparse,
-            load=partial(self._store.load_passages, owner, store_id),
-            title_terms=self._title_terms,
-        )
-        return await find(vectors, sources, self.plan.ranker, limit, allowed, clock)
+    def _searched(self, owner: str, store_id: str, indexes: Indexes, vectors: QueryVectors) -> SearchedStore:
+        load = partial(self._store.load_passages, owner, store_id)
+        return SearchedStore(indexes.legs(vectors), indexes.frequencies, load)
 
-    def _filtered(self, rankings: Sequence[Ranking], params: SearchParams) -> tuple[list[ScoredChunk], list[Candidate]]:
+    def _filtered(self, ranking: Ranking, params: SearchParams) -> tuple[list[ScoredChunk], list[Candidate]]:
         floor = self.plan.floor if params.min_score is None else params.min_score
         limits = Limits(floor=floor, keep=params.keep, tokens=params.token_budget)
         ranked: list[Ranked] = []
         left: list[Candidate] = []
-        for ranking in rankings:
-            for place, passage in enumerate(ranking.passages):
-                scored = ScoredChunk(passage.chunk, float(ranking.probability[place]), ranking.scores[place])
-                if (reason := _cut(ranking, place, params.keep)) is None:
-                    ranked.append(Ranked(scored, frozenset(passage.terms)))
-                else:
-                    left.append(Candidate(scored, reason))
+        for place, passage in enumerate(ranking.passages):
+            scored = ScoredChunk(passage.chunk, float(ranking.probability[place]), ranking.scores[place])
+            if (reason := _cut(ranking, place, params.keep)) is None:
+                ranked.append(Ranked(scored, frozenset(passage.terms)))
+            else:
+                left.append(Candidate(scored, reason))
         ranked.sort(key=lambda one: -one.scored.score)
         evidence, candidates = select(ranked, limits)
         return evidence, candidates + left
@@ -159,10 +152,8 @@ def _cut(ranking: Ranking, place: int, keep: int) -> DropReason | None:
     return "rerank2" if place >= ranking.kept.get("rerank2", max(STAGE_2_KEEPS, keep)) else None
 
 
-def _counts(rankings: Sequence[Ranking], evidence: int) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for ranking in rankings:
-        found = {name: len(hits) for name, hits in ranking.legs.items()}
-        for name, count in {**found, "fused": len(ranking.passages), **ranking.kept}.items():
-            counts[name] = counts.get(name, 0) + count
-    return {**counts, "evidence": evidence}
+def _counts(ranking: Ranking, evidence: int) -> dict[str, int]:
+    """Of a search in no vector store: the evidence alone, which is none."""
+    legs = {name: len(hits) for name, hits in ranking.legs.items()}
+    fused = {"fused": len(ranking.passages)} if legs else {}
+    return {**legs, **fused, **ranking.kept, "evidence": evidence}

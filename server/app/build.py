@@ -169,13 +169,14 @@ async def _library(
 ) -> Library:
     from retrieval.indexes.dense.index import DenseConfig
     from retrieval.indexes.manager import IndexManager
+    from retrieval.indexes.registry import kinds
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.ranking.search import Retriever
 
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
     manager = await asyncio.to_thread(
-        partial(IndexManager, store, settings.data_dir, embedder.dim, embedder.name, dense=dense)
+        partial(IndexManager, store, settings.data_dir, embedder.dim, embedder.name, kinds=kinds(dense))
     )
     stack.callback(manager.close)
     ingestor = Ingestor(store, manager, embedder, tokenizer)

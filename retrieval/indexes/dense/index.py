@@ -11,17 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from models.base import FloatArray
-from retrieval.indexes.atomic import replace_file
+from retrieval.indexes.base.atomic import replace_file
+from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.leg import LocalLeg
 from retrieval.indexes.dense.device_copy import DeviceCopy, OpenRows, on_torch
 from retrieval.indexes.dense.faiss_rows import FaissRows, Keys, Recall, lists_for, sample_size
 from retrieval.indexes.dense.read_write_lock import ReadWriteLock
-from retrieval.types import Hit
+from retrieval.store.store import Store
+from retrieval.types import Hit, QueryVectors
 
 log = logging.getLogger("ragpod.dense")
 
@@ -48,16 +52,16 @@ class DenseConfig:
         return 5_000_000 if on_device else 250_000
 
 
-class DenseIndex:
-    """Keys are the store's integers: never reused, and what stands under a key never changes.
+class DenseIndex(FollowingIndex[tuple[Sequence[int], FloatArray]]):
+    """Searches run beside each other, changes run alone. open_copy: the rows on a device other than the CPU."""
 
-    Thread-safe: searches run beside each other, changes run alone. `applied` is the change log's seq that it has.
-    open_copy: the rows on a device other than the CPU.
-    """
+    name = "dense"
+    file = "dense.faiss"
+    source = "vectors"
 
     def __init__(self, dim: int, config: DenseConfig | None = None, open_copy: OpenRows = on_torch) -> None:
         self.dim = dim
-        self.applied = 0
+        self._applied = 0
         self._recall: Recall | None = None
         self._config = config or DenseConfig()
         self._open_copy = open_copy
@@ -69,25 +73,41 @@ class DenseIndex:
         self._late_gone, self._late_new = set[int](), set[int]()  # since a regrouping began
 
     @classmethod
+    def open(cls, path: Path, dim: int, config: DenseConfig | None = None) -> Self:
+        try:
+            return cls.load(path, dim, config)
+        except FileNotFoundError:
+            return cls(dim, config)
+
+    @classmethod
     def load(cls, path: Path, dim: int, config: DenseConfig | None = None, open_copy: OpenRows = on_torch) -> Self:
         """Raises FileNotFoundError; ValueError when the file is damaged or of another dimension."""
         applied = int(_seq_file(path).read_text("ascii"))
         rows = FaissRows.load(path, dim)
         loaded = cls(dim, config, open_copy)
-        loaded._rows, loaded._keys, loaded.applied = rows, set(rows.keys().tolist()), applied
+        loaded._rows, loaded._keys, loaded._applied = rows, set(rows.keys().tolist()), applied
         if rows.lists and _recall_file(path).exists():
             loaded._recall = Recall(*map(float, _recall_file(path).read_text("ascii").split()))
         loaded._copy = loaded._copied()
         return loaded
 
     def save(self, path: Path) -> None:
-        """Atomic. The seq is written after the vectors: a crash between them applies the tail twice, to no effect."""
+        """The seq is written after the vectors: a crash between them applies the tail twice, to no effect."""
         with self._lock.reading():
-            applied, recall = self.applied, self._recall
+            applied, recall = self._applied, self._recall
             replace_file(path, self._rows.save)
         if recall is not None:
             replace_file(_recall_file(path), lambda new: new.write_text(f"{recall.at_10} {recall.at_100}", "ascii"))
         replace_file(_seq_file(path), lambda new: new.write_text(str(applied), "ascii"))
+
+    @staticmethod
+    def erase(path: Path) -> None:
+        for each in (path, _seq_file(path), _recall_file(path)):
+            each.unlink(missing_ok=True)
+
+    @property
+    def applied(self) -> int:
+        return self._applied
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -101,6 +121,10 @@ class DenseIndex:
     def recall(self) -> Recall | None:
         """Of the lists, as it was measured when they were made; None while search is exact."""
         return None if self.exact else self._recall
+
+    @property
+    def recall_at_10(self) -> float | None:
+        return None if (recall := self.recall) is None else recall.at_10
 
     @property
     def _exact_limit(self) -> int:
@@ -119,15 +143,15 @@ class DenseIndex:
         return self._copy is not None and self._copy.usable
 
     def keys(self) -> list[int]:
-        """Ascending; a key that were in it twice would be there twice."""
         with self._lock.reading():
             return sorted(self._rows.keys().tolist())
 
-    def apply(self, seq: int, keys: Sequence[int], vectors: FloatArray, removed: Collection[int]) -> None:
-        """Adds rows and takes keys out, together. keys that are there already stay as they are.
+    def payload(self, store: Store, keys: Sequence[int]) -> tuple[Sequence[int], FloatArray]:
+        """n keys and their vectors, (n, dim)."""
+        return store.index_vectors(keys, self.dim)
 
-        vectors: (n, dim). Searches see all of it or nothing.
-        """
+    def apply(self, seq: int, payload: tuple[Sequence[int], FloatArray], removed: Collection[int]) -> None:
+        keys, vectors = payload
         if vectors.shape != (len(keys), self.dim):
             raise ValueError(f"{vectors.shape} vectors for {len(keys)} keys of {self.dim} dimensions")
         with self._lock.writing():
@@ -142,7 +166,10 @@ class DenseIndex:
             if self._regrouping.locked():
                 self._late_gone |= gone
                 self._late_new.update(new)
-            self.applied = seq
+            self._applied = seq
+
+    def leg(self, query: QueryVectors) -> LocalLeg:
+        return LocalLeg(self.name, partial(self.search, query.dense), partial(self.scores, query.dense))
 
     def search(self, query: FloatArray, k: int, allowed: Collection[int] | None = None) -> list[Hit]:
         """The k best by inner product, best first, ties by key. query: (dim,). allowed: None is everything."""

@@ -8,6 +8,7 @@ segments and takes no lock. In memory; weights are float16, as in the store.
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import FloatArray
-from retrieval.indexes.atomic import replace_file
+from retrieval.indexes.base.atomic import replace_file
+from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.leg import LocalLeg
 from retrieval.indexes.sparse.postings import Segment, merged
-from retrieval.types import Hit
+from retrieval.store.store import Store
+from retrieval.types import Hit, QueryVectors
 
 _MAGIC = b"ragpod sparse 1\n"
 _GROWTH = 2  # a segment is merged with the one before it when that is not this many times larger
@@ -32,16 +36,24 @@ class _Snapshot:
     applied: int = 0
 
 
-class SparseIndex:
-    """Keys are the store's integers: never reused, and what stands under a key never changes.
+class SparseIndex(FollowingIndex[Sequence[tuple[int, bytes]]]):
+    """In memory, until it is saved."""
 
-    Thread-safe: a search sees the last change that was applied before it began. `applied` is the change log's seq that
-    it has.
-    """
+    name = "sparse"
+    file = "sparse.index"
+    lexical = True
+    source = "lexical_weights"
 
     def __init__(self) -> None:
         self._changing = threading.Lock()
         self._now = _Snapshot()
+
+    @classmethod
+    def open(cls, path: Path, dim: int) -> Self:
+        try:
+            return cls.load(path)
+        except FileNotFoundError:
+            return cls()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -59,8 +71,12 @@ class SparseIndex:
         return loaded
 
     def save(self, path: Path) -> None:
-        """Atomic; changes may go on meanwhile."""
+        """Changes may go on meanwhile."""
         replace_file(path, lambda new: _write(self._now, new))
+
+    @staticmethod
+    def erase(path: Path) -> None:
+        path.unlink(missing_ok=True)
 
     @property
     def applied(self) -> int:
@@ -74,25 +90,32 @@ class SparseIndex:
         return len(self._now.segments)
 
     def keys(self) -> list[int]:
-        """Ascending; a key that were in it twice would be there twice."""
         found = [segment.keys[segment.live] for segment in self._now.segments]
         return sorted(np.concatenate(found).tolist()) if found else []
 
-    def apply(self, seq: int, added: Sequence[tuple[int, bytes]], removed: Collection[int]) -> None:
-        """Adds (key, encode_weights) and takes keys out, together. Keys that are there already stay as they are."""
+    def payload(self, store: Store, keys: Sequence[int]) -> Sequence[tuple[int, bytes]]:
+        """(key, encode_weights)"""
+        return store.index_weights(keys)
+
+    def apply(self, seq: int, payload: Sequence[tuple[int, bytes]], removed: Collection[int]) -> None:
         with self._changing:
             segments = list(self._now.segments)
             if removed:
                 gone = np.fromiter(removed, np.int64, len(removed))
                 segments = [segment.without(gone) for segment in segments]
-            keys = np.fromiter((key for key, _ in added), np.int64, len(added))
+            keys = np.fromiter((key for key, _ in payload), np.int64, len(payload))
             present = np.zeros(len(keys), np.bool_)
             for segment in segments:
                 present |= segment.rows_of(keys) >= 0
-            new = {key: code for (key, code), there in zip(added, present.tolist(), strict=True) if not there}
+            new = {key: code for (key, code), there in zip(payload, present.tolist(), strict=True) if not there}
             if new:
                 segments.append(Segment.build(list(new), list(new.values())))
             self._now = _Snapshot(_tidied(segments), seq)
+
+    def leg(self, query: QueryVectors) -> LocalLeg | None:
+        if query.sparse is None:
+            return None
+        return LocalLeg(self.name, partial(self.search, query.sparse), partial(self.scores, query.sparse))
 
     def search(self, query: Mapping[int, float], k: int, allowed: Collection[int] | None = None) -> list[Hit]:
         """The k best by inner product, best first, ties by key; only passages that share a token with the query.

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from models.base import FloatArray
+from retrieval.indexes.bm25 import Bm25Index
 from retrieval.indexes.consistency import Difference
-from retrieval.indexes.dense.index import DenseConfig
+from retrieval.indexes.dense.index import DenseConfig, DenseIndex
 from retrieval.indexes.manager import IndexManager
+from retrieval.indexes.registry import kinds
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
 from tests.retrieval.publishing import DIM, publish, texts, vector
 from tests.until import until
@@ -43,8 +45,8 @@ def vs(store: Store) -> str:
 
 def found(store: Store, manager: IndexManager, vs: str, word: str) -> tuple[list[str], list[str]]:
     """Texts that BM25 finds by the word, and the text whose vector is nearest."""
-    lexical = [hit.key for hit in manager.indexes(vs).bm25.search([word], 10)]
-    dense = [hit.key for hit in manager.indexes(vs).dense.search(vector(word), 1)]
+    lexical = [hit.key for hit in manager.indexes(vs)[Bm25Index].search([word], 10)]
+    dense = [hit.key for hit in manager.indexes(vs)[DenseIndex].search(vector(word), 1)]
     passages = store.load_passages("ann", vs, [*lexical, *dense])
     return [passages[key].chunk.text for key in lexical], [passages[key].chunk.text for key in dense]
 
@@ -60,19 +62,19 @@ def test_what_is_published_is_found_by_both_legs(store: Store, vs: str, tmp_path
 
 def test_an_empty_store_has_empty_indexes_that_stay_open(store: Store, vs: str, tmp_path: Path) -> None:
     manager = IndexManager(store, tmp_path, DIM)
-    assert manager.indexes(vs).dense.search(vector("alpha"), 5) == manager.indexes(vs).bm25.search(["alpha"], 5) == []
-    assert manager.indexes(vs).dense is manager.indexes(vs).dense
-    assert manager.indexes(vs).bm25 is manager.indexes(vs).bm25
+    indexes = manager.indexes(vs)
+    assert indexes[DenseIndex].search(vector("alpha"), 5) == indexes[Bm25Index].search(["alpha"], 5) == []
+    assert all(one is other for one, other in zip(indexes, manager.indexes(vs), strict=True))
     assert manager.check() == []
 
 
 def test_a_replaced_file_leaves_nothing_of_the_old_one(store: Store, vs: str, tmp_path: Path) -> None:
     manager = IndexManager(store, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    assert len(manager.indexes(vs).dense) == len(manager.indexes(vs).bm25) == 2
+    assert len(manager.indexes(vs)[DenseIndex]) == len(manager.indexes(vs)[Bm25Index]) == 2
     publish(store, vs, "a.txt", ["alpha", "delta", "beta"])
     assert found(store, manager, vs, "delta") == (["delta"], ["delta"])
-    assert len(manager.indexes(vs).dense) == len(manager.indexes(vs).bm25) == 3
+    assert len(manager.indexes(vs)[DenseIndex]) == len(manager.indexes(vs)[Bm25Index]) == 3
     assert manager.check() == []
 
 
@@ -94,10 +96,10 @@ def test_a_crash_between_an_index_and_its_seq_doubles_nothing(store: Store, vs: 
     first = IndexManager(store, tmp_path, DIM)
     first.refresh(vs)
     (folder / "bm25.seq").write_text("0")
-    first.indexes(vs).dense.save(folder / "dense.faiss")
+    first.indexes(vs)[DenseIndex].save(folder / "dense.faiss")
     (folder / "dense.seq").write_text("0")
     reopened = IndexManager(store, tmp_path, DIM)
-    assert len(reopened.indexes(vs).bm25) == len(reopened.indexes(vs).dense) == 2
+    assert len(reopened.indexes(vs)[Bm25Index]) == len(reopened.indexes(vs)[DenseIndex]) == 2
     assert reopened.check() == []
 
 
@@ -141,8 +143,8 @@ def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tm
     publish(store, vs, "a.txt", ["alpha", "beta"])
     (one, two), seq = store.visible_keys(vs)
     manager = IndexManager(store, tmp_path, DIM)
-    manager.indexes(vs).dense.apply(seq, [99], vector("extra")[None], [one])
-    manager.indexes(vs).bm25.apply(seq, [], [two])
+    manager.indexes(vs)[DenseIndex].apply(seq, ([99], vector("extra")[None]), [one])
+    manager.indexes(vs)[Bm25Index].apply(seq, [], [two])
     assert manager.check("ann") == [
         Difference(vs, "bm25", missing=(two,)),
         Difference(vs, "dense", missing=(one,), extra=(99,)),
@@ -171,15 +173,15 @@ def test_one_document_more_in_a_hundred_thousand_rebuilds_nothing(
     manager = IndexManager(store, tmp_path, DIM)
     manager.refresh(vs)
     folder = tmp_path / "indexes" / vs
-    dense, bm25 = manager.indexes(vs).dense, manager.indexes(vs).bm25
+    dense, bm25 = manager.indexes(vs)[DenseIndex], manager.indexes(vs)[Bm25Index]
     vectors_file = (folder / "dense.faiss").stat()
     segments = {path.name: path.stat().st_size for path in (folder / "bm25").glob("*.store")}
     store.asked = 0
     publish(store, vs, "one.txt", ["needle"])
     assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
     assert store.asked == 2  # one row of terms, one vector
-    assert manager.indexes(vs).dense is dense
-    assert manager.indexes(vs).bm25 is bm25
+    assert manager.indexes(vs)[DenseIndex] is dense
+    assert manager.indexes(vs)[Bm25Index] is bm25
     assert (folder / "dense.faiss").stat() == vectors_file
     largest = max(segments, key=segments.__getitem__)
     assert (folder / "bm25" / largest).stat().st_size == segments[largest]
@@ -217,11 +219,8 @@ def test_a_manager_without_a_dimension_takes_every_store_as_it_is(store: Store, 
     manager = IndexManager(store, tmp_path)
     manager.rebuild()
     assert manager.check() == []
-    assert (manager.indexes(vs).dense.dim, len(manager.indexes(vs).dense), len(manager.indexes(empty).dense)) == (
-        DIM,
-        1,
-        0,
-    )
+    held, none = manager.indexes(vs)[DenseIndex], manager.indexes(empty)[DenseIndex]
+    assert (held.dim, len(held), len(none)) == (DIM, 1, 0)
     manager.close()
     assert found(store, IndexManager(store, tmp_path, DIM, "synthetic"), vs, "alpha") == (["alpha"], ["alpha"])
 
@@ -267,7 +266,7 @@ def test_searches_go_on_beside_changes_in_many_threads(store: Store, vs: str, tm
 def test_dense_scores_are_the_stored_vectors_products(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
     keys, _ = store.visible_keys(vs)
-    scores = IndexManager(store, tmp_path, DIM).indexes(vs).dense.scores(vector("alpha"), keys)
+    scores = IndexManager(store, tmp_path, DIM).indexes(vs)[DenseIndex].scores(vector("alpha"), keys)
     np.testing.assert_allclose(scores, [1, vector("alpha") @ vector("beta")], atol=2e-3)
 
 
@@ -277,35 +276,35 @@ SOON = DenseConfig(exact_up_to=80)
 async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_searches(
     store: Store, vs: str, tmp_path: Path
 ) -> None:
-    manager = IndexManager(store, tmp_path, DIM, dense=SOON)
+    manager = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
     publish(store, vs, "a.txt", [f"word{i}" for i in range(80)])
     manager.refresh(vs)
-    assert manager.indexes(vs).dense.exact
+    assert manager.indexes(vs)[DenseIndex].exact
     assert manager.recalls() == {}
     publish(store, vs, "b.txt", ["needle"])
     assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
-    await until(lambda: not manager.indexes(vs).dense.exact, within=30)
+    await until(lambda: not manager.indexes(vs)[DenseIndex].exact, within=30)
     assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
     assert manager.recalls()[vs] >= SOON.recall
     assert manager.check() == []
     manager.close()  # waits for the lists to be on disk
-    reopened = IndexManager(store, tmp_path, DIM, dense=SOON)
-    assert not reopened.indexes(vs).dense.exact
+    reopened = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
+    assert not reopened.indexes(vs)[DenseIndex].exact
     assert found(store, reopened, vs, "word7") == (["word7"], ["word7"])
     assert reopened.check() == []
 
 
 def test_a_rebuilt_index_has_its_lists_when_the_rebuild_returns(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])
-    manager = IndexManager(store, tmp_path, dense=SOON)
+    manager = IndexManager(store, tmp_path, kinds=kinds(SOON))
     manager.rebuild(vs)
-    assert not manager.indexes(vs).dense.exact
+    assert not manager.indexes(vs)[DenseIndex].exact
     manager.close()
-    assert not IndexManager(store, tmp_path, dense=SOON).indexes(vs).dense.exact
+    assert not IndexManager(store, tmp_path, kinds=kinds(SOON)).indexes(vs)[DenseIndex].exact
 
 
 def test_a_store_may_be_deleted_while_it_is_regrouped(store: Store, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM, dense=SOON)
+    manager = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
     for _ in range(5):
         vs = store.create_store("ann", "short-lived").id
         publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])

@@ -13,6 +13,8 @@ import pytest
 from models.base import Embedding, IntArray
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
+from retrieval.indexes.bm25 import Bm25Index
+from retrieval.indexes.dense.index import DenseIndex
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
@@ -130,13 +132,13 @@ async def test_a_file_goes_through_and_is_found(bench: Bench, e5: E5Embedder) ->
         done = await bench.ingest(ingestor, "guide.md", "# Refunds\n\nA refund takes three days.")
         assert (done.status, done.stage, done.visible) == ("completed", "indexed", True)
         assert (done.chunks, done.embedded, done.documents) == (1, 1, 1)
-        hits = await asyncio.to_thread(lambda: bench.manager.indexes(bench.vs).bm25.search(["refund"], 5))
+        hits = await asyncio.to_thread(lambda: bench.manager.indexes(bench.vs)[Bm25Index].search(["refund"], 5))
         passages = await asyncio.to_thread(bench.store.load_passages, OWNER, bench.vs, [hit.key for hit in hits])
         (passage,) = passages.values()
         assert "three days" in passage.chunk.text
         assert passage.token_code
         query = (await e5.embed_queries(["How long does a refund take?"])).dense[0]
-        dense = (await asyncio.to_thread(bench.manager.indexes, bench.vs)).dense
+        dense = (await asyncio.to_thread(bench.manager.indexes, bench.vs))[DenseIndex]
         assert [hit.key for hit in dense.search(query, 5)] == list(passages)
         assert await bench.is_level()
 

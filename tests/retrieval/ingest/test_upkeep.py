@@ -155,10 +155,10 @@ async def test_an_old_version_is_gone_when_a_new_one_has_taken_its_place(bench: 
 async def test_what_was_deleted_can_be_added_again(bench: Bench) -> None:
     for _ in range(2):
         file_id = await bench.add("jam.txt", f"{MARK} jam.")
-        assert len(bench.manager.indexes(bench.vs).bm25.search(["quokkaberri", MARK.lower()], 5)) == 1
+        assert len(bench.manager.indexes(bench.vs)[Bm25Index].search(["quokkaberri", MARK.lower()], 5)) == 1
         bench.store.delete_file(OWNER, file_id)
         await asyncio.to_thread(bench.upkeep.run)
-        assert bench.manager.indexes(bench.vs).bm25.keys() == []
+        assert bench.manager.indexes(bench.vs)[Bm25Index].keys() == []
         assert bench.manager.check() == []
 
 
@@ -204,7 +204,7 @@ async def test_searches_go_on_while_the_indexes_are_rewritten(bench: Bench) -> N
     await bench.add("other.txt", "Badgers dig.")
     file_id = await bench.add("jam.txt", f"{MARK} jam.")
     bench.store.delete_file(OWNER, file_id)
-    bm25 = bench.manager.indexes(bench.vs).bm25
+    bm25 = bench.manager.indexes(bench.vs)[Bm25Index]
     work = asyncio.create_task(asyncio.to_thread(bench.upkeep.run))
     while not work.done():
         assert len(await asyncio.to_thread(bm25.search, ["badger"], 5)) == 1

@@ -83,7 +83,7 @@ def unit_rows(count: int, seed: int = 7) -> FloatArray:
 def filled(open_copy: Callable[[int, str], Rows] | None, count: int = 400) -> DenseIndex:
     """None: on the CPU alone."""
     index = DenseIndex(DIM) if open_copy is None else DenseIndex(DIM, ON_DEVICE, open_copy)
-    index.apply(1, list(range(1, count + 1)), unit_rows(count), [])
+    index.apply(1, (list(range(1, count + 1)), unit_rows(count)), [])
     return index
 
 
@@ -120,7 +120,7 @@ def test_a_device_is_asked_and_kept_in_step() -> None:
         return devices[-1]
 
     index = filled(opened)
-    index.apply(2, [401, 5], unit_rows(2, 9), [1, 2, 777])
+    index.apply(2, ([401, 5], unit_rows(2, 9)), [1, 2, 777])
     assert sorted(devices[-1].rows.keys().tolist()) == index.keys() == list(range(3, 402))
     before = devices[-1].searches
     index.search(unit_rows(1)[0], 5, {7, 8})
@@ -135,7 +135,7 @@ def test_a_device_that_breaks_leaves_the_search_to_the_cpu(calls: int, caplog: p
     query = unit_rows(1, 3)[0]
     assert_same(index, cpu, query, 10)
     for each in (index, cpu):
-        each.apply(2, [401], unit_rows(1, 9), [1])
+        each.apply(2, ([401], unit_rows(1, 9)), [1])
     assert_same(index, cpu, query, 10, {3, 4, 5, 401})
     assert index.keys() == list(range(2, 402))
     assert not index.on_device
@@ -144,7 +144,7 @@ def test_a_device_that_breaks_leaves_the_search_to_the_cpu(calls: int, caplog: p
 
 def test_the_cpu_side_is_what_is_saved_and_fills_the_device_again(tmp_path: Path) -> None:
     index = filled(Flat)
-    index.apply(2, [], np.zeros((0, DIM), np.float32), [1, 2])
+    index.apply(2, ([], np.zeros((0, DIM), np.float32)), [1, 2])
     index.save(tmp_path / "dense.faiss")
     loaded = DenseIndex.load(tmp_path / "dense.faiss", DIM, ON_DEVICE, Flat)
     assert loaded.on_device
@@ -154,7 +154,7 @@ def test_the_cpu_side_is_what_is_saved_and_fills_the_device_again(tmp_path: Path
 
 def test_beyond_the_limit_lists_on_the_cpu_take_over() -> None:
     index = DenseIndex(DIM, DenseConfig(device="cuda", exact_up_to=300), Flat)
-    index.apply(1, list(range(1, 401)), unit_rows(400), [])
+    index.apply(1, (list(range(1, 401)), unit_rows(400)), [])
     assert (index.on_device, index.exact, index.outgrown) == (True, True, True)
     assert index.regroup()
     assert (index.on_device, index.exact) == (False, False)
@@ -170,7 +170,7 @@ def test_a_device_holds_more_vectors_before_lists_are_due() -> None:
 
 def test_lists_that_a_cpu_made_are_no_hindrance_to_a_device(tmp_path: Path) -> None:
     on_cpu = DenseIndex(DIM, DenseConfig(exact_up_to=0, recall=0.1))
-    on_cpu.apply(1, list(range(1, 401)), unit_rows(400), [])
+    on_cpu.apply(1, (list(range(1, 401)), unit_rows(400)), [])
     assert on_cpu.regroup()
     on_cpu.save(tmp_path / "dense.faiss")
     loaded = DenseIndex.load(tmp_path / "dense.faiss", DIM, ON_DEVICE, Flat)
@@ -217,7 +217,7 @@ def test_torch_finds_what_faiss_finds(
         keys = list(range(last + 1, last + count + 1))
         last += count
         for each in (index, cpu):
-            each.apply(seq, keys, unit_rows(count, seed + seq), removed)
+            each.apply(seq, (keys, unit_rows(count, seed + seq)), removed)
     assert index.keys() == cpu.keys()
     assert_same(index, cpu, unit_rows(1, seed + 99)[0], k, allowed)
     assert_same(index, cpu, unit_rows(1, seed + 98)[0], k)

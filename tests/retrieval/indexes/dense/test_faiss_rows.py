@@ -29,7 +29,7 @@ def clustered(count: int, seed: int = 7) -> FloatArray:
 
 def exact_index(rows: FloatArray) -> DenseIndex:
     index = DenseIndex(DIM, DenseConfig(exact_up_to=10**9))
-    index.apply(1, list(range(1, len(rows) + 1)), rows, [])
+    index.apply(1, (list(range(1, len(rows) + 1)), rows), [])
     return index
 
 
@@ -54,7 +54,7 @@ def exact(rows: FloatArray) -> DenseIndex:
 @pytest.fixture
 def lists(rows: FloatArray) -> DenseIndex:
     index = DenseIndex(DIM, CONFIG)
-    index.apply(1, list(range(1, COUNT + 1)), rows, [])
+    index.apply(1, (list(range(1, COUNT + 1)), rows), [])
     assert index.outgrown
     assert index.regroup()
     return index
@@ -62,15 +62,15 @@ def lists(rows: FloatArray) -> DenseIndex:
 
 def test_lists_are_due_above_the_limit_and_again_when_there_are_far_more_vectors(rows: FloatArray) -> None:
     index = DenseIndex(DIM, CONFIG)
-    index.apply(1, list(range(1, 501)), rows[:500], [])
+    index.apply(1, (list(range(1, 501)), rows[:500]), [])
     assert (index.exact, index.outgrown, index.recall) == (True, False, None)
-    index.apply(2, [501], rows[500:501], [])
+    index.apply(2, ([501], rows[500:501]), [])
     assert (index.exact, index.outgrown) == (True, True)
     assert index.regroup()
     assert (index.exact, index.outgrown) == (False, False)
-    index.apply(3, list(range(502, 601)), rows[501:600], [])
+    index.apply(3, (list(range(502, 601)), rows[501:600]), [])
     assert not index.outgrown
-    index.apply(4, list(range(601, 1101)), rows[600:1100], [])
+    index.apply(4, (list(range(601, 1101)), rows[600:1100]), [])
     assert index.outgrown
     assert index.regroup()
     assert (index.exact, index.outgrown, len(index)) == (False, False, 1100)
@@ -96,7 +96,7 @@ def test_the_recall_sets_how_many_lists_are_probed(rows: FloatArray) -> None:
     probes = []
     for wanted in (0.5, 0.999):
         index = DenseIndex(DIM, DenseConfig(exact_up_to=500, recall=wanted))
-        index.apply(1, list(range(1, COUNT + 1)), rows, [])
+        index.apply(1, (list(range(1, COUNT + 1)), rows), [])
         index.regroup()
         assert index.recall is not None
         assert index.recall.at_10 >= wanted
@@ -135,7 +135,7 @@ def test_a_selective_filter_is_answered_exactly(lists: DenseIndex, exact: DenseI
 def test_a_filter_that_the_nearest_lists_hold_nothing_of_is_still_answered_in_full(rows: FloatArray) -> None:
     """The lists that are probed for its share of the vectors do not suffice: more are."""
     index = DenseIndex(DIM, DenseConfig(exact_up_to=500, recall=0.1))
-    index.apply(1, list(range(1, COUNT + 1)), rows, [])
+    index.apply(1, (list(range(1, COUNT + 1)), rows), [])
     index.regroup()
     query = rows[5]
     worst = {int(i) + 1 for i in np.argsort(rows @ query)[: COUNT // 3]}
@@ -145,13 +145,13 @@ def test_a_filter_that_the_nearest_lists_hold_nothing_of_is_still_answered_in_fu
 
 def test_what_comes_and_goes_afterwards_is_found_and_is_gone(lists: DenseIndex, rows: FloatArray) -> None:
     new = clustered(200, seed=11)
-    lists.apply(2, list(range(3001, 3201)), new, list(range(1, 501)))
+    lists.apply(2, (list(range(3001, 3201)), new), list(range(1, 501)))
     assert lists.keys() == list(range(501, 3201))
     assert len(lists) == 2700
     assert keys_of(lists, new[7], 1) == [3008]
     assert not {*keys_of(lists, rows[3], 100)} & set(range(1, 501))
     assert lists.search(rows[3], 5, set(range(1, 501))) == []
-    lists.apply(2, [3001, 700], np.vstack([new[:1], rows[:1]]), [1, 2])  # the log's tail, twice
+    lists.apply(2, ([3001, 700], np.vstack([new[:1], rows[:1]])), [1, 2])  # the log's tail, twice
     assert len(lists) == 2700
     assert lists.scores(rows[699], [700])[0] == pytest.approx(1, abs=1e-3)
 
@@ -163,7 +163,7 @@ def test_what_was_saved_is_loaded_lists_recall_and_all(lists: DenseIndex, tmp_pa
     assert (loaded.exact, loaded.recall, loaded.applied, loaded.outgrown) == (False, lists.recall, 1, False)
     query = clustered(1, seed=12)[0]
     assert loaded.search(query, 50) == lists.search(query, 50)
-    loaded.apply(2, [3001], clustered(1, seed=13), [1])
+    loaded.apply(2, ([3001], clustered(1, seed=13)), [1])
     loaded.save(path)
     assert DenseIndex.load(path, DIM).keys() == list(range(2, 3002))
     assert {each.name for each in tmp_path.iterdir()} == {"dense.faiss", "dense.seq", "dense.recall"}
@@ -175,14 +175,14 @@ def test_fewer_vectors_than_the_limit_are_searched_exactly_lists_or_not(lists: D
     assert (loaded.exact, loaded.recall, loaded.outgrown, loaded.layout) == (True, None, False, "all")
     for query in clustered(20, seed=15):
         assert keys_of(loaded, query, 100) == keys_of(exact_index(clustered(COUNT)), query, 100)
-    lists.apply(2, [], np.zeros((0, DIM), np.float32), list(range(1, 2600)))
+    lists.apply(2, ([], np.zeros((0, DIM), np.float32)), list(range(1, 2600)))
     assert (lists.exact, lists.outgrown) == (True, False)
 
 
 def test_changes_and_searches_go_on_beside_a_regrouping(rows: FloatArray, exact: DenseIndex) -> None:
     """A thousand changes, some of them while the vectors are moved: all of them are in the lists afterwards."""
     index = DenseIndex(DIM, CONFIG)
-    index.apply(1, list(range(1, COUNT + 1)), rows, [])
+    index.apply(1, (list(range(1, COUNT + 1)), rows), [])
     moving, changed = threading.Event(), threading.Event()
 
     def stopped() -> bool:  # asked between the steps of a regrouping: holds it until the changes are in
@@ -195,8 +195,8 @@ def test_changes_and_searches_go_on_beside_a_regrouping(rows: FloatArray, exact:
         assert moving.wait(30)
         assert not index.regroup()  # one at a time
         for i in range(500):
-            index.apply(i + 2, [3001 + i], clustered(1, seed=i), [1 + i])
-        index.apply(600, [], np.zeros((0, DIM), np.float32), [3001])
+            index.apply(i + 2, ([3001 + i], clustered(1, seed=i)), [1 + i])
+        index.apply(600, ([], np.zeros((0, DIM), np.float32)), [3001])
         assert index.exact
         assert len(keys_of(index, rows[700], 50)) == 50
         changed.set()
@@ -208,7 +208,7 @@ def test_changes_and_searches_go_on_beside_a_regrouping(rows: FloatArray, exact:
 
 def test_a_regrouping_that_is_stopped_changes_nothing(rows: FloatArray) -> None:
     index = DenseIndex(DIM, CONFIG)
-    index.apply(1, list(range(1, 1001)), rows[:1000], [])
+    index.apply(1, (list(range(1, 1001)), rows[:1000]), [])
     for after in range(4):
         asked = iter([False] * after + [True] * 100)
         assert not index.regroup(lambda asked=asked: next(asked))  # type: ignore[misc]
@@ -223,6 +223,6 @@ def test_fewer_vectors_than_lists_want_is_no_trouble() -> None:
     rows.add(np.array([5]), clustered(1))
     assert rows.search(clustered(1)[0], 3)[1].tolist() == [5]
     index = DenseIndex(DIM, DenseConfig(exact_up_to=0))
-    index.apply(1, [1, 2], clustered(2), [])
+    index.apply(1, ([1, 2], clustered(2)), [])
     assert index.regroup()
     assert keys_of(index, clustered(2)[1], 1) == [2]

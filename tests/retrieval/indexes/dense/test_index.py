@@ -24,7 +24,7 @@ def rows() -> FloatArray:
 @pytest.fixture
 def index(rows: FloatArray) -> DenseIndex:
     filled = DenseIndex(DIM)
-    filled.apply(1, list(range(1, 501)), rows, [])
+    filled.apply(1, (list(range(1, 501)), rows), [])
     return filled
 
 
@@ -71,13 +71,13 @@ def test_scores_are_those_of_search_for_any_keys(index: DenseIndex) -> None:
 def test_equal_scores_come_by_key() -> None:
     index = DenseIndex(DIM)
     row = unit_rows(1)
-    index.apply(1, [9, 3, 7, 5], np.repeat(row, 4, 0), [])
+    index.apply(1, ([9, 3, 7, 5], np.repeat(row, 4, 0)), [])
     assert [hit.key for hit in index.search(row[0], 4)] == [3, 5, 7, 9]
 
 
 def test_removed_keys_are_gone_and_applying_twice_doubles_nothing(index: DenseIndex, rows: FloatArray) -> None:
-    index.apply(2, [501], unit_rows(1, 12), [1, 2, 777])
-    index.apply(2, [501, 3], np.vstack([unit_rows(1, 12), rows[:1]]), [1, 2])
+    index.apply(2, ([501], unit_rows(1, 12)), [1, 2, 777])
+    index.apply(2, ([501, 3], np.vstack([unit_rows(1, 12), rows[:1]])), [1, 2])
     assert index.keys() == list(range(3, 502))
     assert len(index) == 499
     assert index.scores(rows[2], [3])[0] == pytest.approx(1, abs=1e-3)
@@ -88,7 +88,7 @@ def test_what_was_saved_is_loaded(index: DenseIndex, rows: FloatArray, tmp_path:
     loaded = DenseIndex.load(tmp_path / "dense.faiss", DIM)
     assert (loaded.applied, loaded.keys()) == (1, index.keys())
     assert loaded.search(rows[4], 5) == index.search(rows[4], 5)
-    loaded.apply(2, [501], unit_rows(1, 13), [1])
+    loaded.apply(2, ([501], unit_rows(1, 13)), [1])
     loaded.save(tmp_path / "dense.faiss")
     assert DenseIndex.load(tmp_path / "dense.faiss", DIM).keys() == list(range(2, 502))
     assert {path.name for path in tmp_path.iterdir()} == {"dense.faiss", "dense.seq"}
@@ -108,7 +108,7 @@ def test_a_damaged_file_or_another_dimension_is_told(index: DenseIndex, tmp_path
 
 def test_wrong_shapes_are_refused(index: DenseIndex) -> None:
     with pytest.raises(ValueError, match="vectors for 2 keys"):
-        index.apply(2, [1, 2], unit_rows(1), [])
+        index.apply(2, ([1, 2], unit_rows(1)), [])
     with pytest.raises(ValueError, match="query vector"):
         index.search(np.zeros(DIM + 1, np.float32), 3)
 
@@ -121,7 +121,7 @@ def test_searches_beside_changes_see_whole_changes(index: DenseIndex, rows: Floa
     def change() -> None:
         for i in range(200):
             first = 1000 + 2 * i
-            index.apply(i, [first, first + 1], np.repeat(row, 2, 0), [first - 2, first - 1])
+            index.apply(i, ([first, first + 1], np.repeat(row, 2, 0)), [first - 2, first - 1])
         stop.set()
 
     def searches() -> list[int]:
