@@ -24,8 +24,8 @@ from tests.until import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
-from server.run import serve
-from server.settings import Settings
+from server.app.run import serve
+from server.settings.settings import Settings
 serve(Settings.load(), lambda url: print(url, flush=True))
 """
 MESSAGES = [{"role": "user", "content": QUESTION}]
