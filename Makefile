@@ -13,8 +13,12 @@ CONFORMANCE := $(CONFORMANCE_VENV)/.conformance-$(call key,requirements-conforma
 NODE_PACKAGES := $(CONFORMANCE_VENV)/node-$(call key,tests/conformance/node/package-lock.json)
 export VENV
 
+# Whole files to two workers, in the order of collection (tests/conftest.py).
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
+HERE := not torch and not vllm and not conformance
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-torch test-vllm test-conformance bench-gpu check lint-pod format serve install lock clean
+.PHONY: help demo test test-heavy test-torch test-vllm test-conformance bench-gpu check lint-pod format serve install lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +26,11 @@ help: ## this list
 demo: $(RUNTIME) ## real documents in, a question asked in English and in Korean, the cited answers streamed
 	@$(BIN)/ragpod demo $(ARGS)
 
-test: $(DEV) ## every test; ARGS="-k name" for some
-	@$(BIN)/python -m pytest -m "not torch and not vllm and not conformance" $(ARGS)
+test: $(DEV) ## the tests, two files at a time; ARGS="-k name" for some, ARGS="-n 0" one at a time
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(HERE) and not heavy" $(ARGS)
+
+test-heavy: $(DEV) ## the tests of which `make test` has smaller ones only
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(HERE) and heavy" $(ARGS)
 
 test-torch: $(TORCH) ## the models of the cuda profile on the CPU, against FlagEmbedding and sentence-transformers
 	@$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)

@@ -2,8 +2,11 @@
 
 Tests marked `torch` and `vllm` need `make test-torch` and `make test-vllm`, which bring what they run on.
 
-Fixtures for the whole run: `llama`, one real llama.cpp engine; `torch`, without which a test is skipped; the
-checkpoints of tests/checkpoints.py.
+Under pytest-xdist every worker collects everything and gets whole files, those with a test marked `slow` first: what
+takes long is never what one worker ends with while the other one is idle.
+
+Fixtures for the whole run (of each worker): `llama`, one real llama.cpp engine; `torch`, without which a test is
+skipped; the checkpoints of tests/checkpoints.py.
 """
 
 import json
@@ -35,11 +38,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REQUIRE_ALL = os.environ.pop("RAGPOD_REQUIRE", "") == "all"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Workers start after the setting has left the environment."""
+    node.workerinput["require_all"] = REQUIRE_ALL
+
+
+def _all_required(config: pytest.Config) -> bool:
+    return REQUIRE_ALL or bool(getattr(config, "workerinput", {}).get("require_all"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     expected = hasattr(report, "wasxfail") or item.get_closest_marker("gpu") is not None
-    if REQUIRE_ALL and report.skipped and not expected:
+    if report.skipped and not expected and _all_required(item.config):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
         report.longrepr = f"required by RAGPOD_REQUIRE=all, but {reason.lower()}"
@@ -51,7 +70,7 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    if REQUIRE_ALL and report.skipped:
+    if report.skipped and _all_required(collector.config):
         report.outcome = "failed"
         report.longrepr = f"required by RAGPOD_REQUIRE=all, but {collector.nodeid} was skipped as a whole"
     return report

@@ -117,18 +117,22 @@ class StubEngine:
     def __init__(self, model: str = "stub", *, usage: tuple[int, int] = (11, 3), port: int = 0) -> None:
         self.model = model
         self.usage = {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}
+        self.running = 0
+        self.connections = 0
+        self.ids = itertools.count(1)
+        self.released = asyncio.Event()
+        self._port = port
+        self._open: set[_Connection] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """As it was when it was made, but for what runs: for the next test of those that share it."""
         self.write_size: int | None = None
         self.silent_start = False
         self.tokenize: int | None = None
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.running = 0
-        self.connections = 0
-        self.ids = itertools.count(1)
-        self.steps: tuple[Step, ...] = ("Hello", " world", Finish())
-        self.released = asyncio.Event()
-        self._port = port
-        self._open: set[_Connection] = set()
+        self.script("Hello", " world", Finish())
 
     @property
     def root(self) -> str:
@@ -139,7 +143,7 @@ class StubEngine:
         return f"{self.root}/v1"
 
     def script(self, *steps: Step) -> None:
-        self.steps = steps
+        self.steps: tuple[Step, ...] = steps
         self.released.clear()
 
     def release(self) -> None:

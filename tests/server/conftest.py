@@ -4,9 +4,11 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+import uvicorn.server
 
 from models.embedders.e5 import E5Embedder
 from models.engines.process import ProcessEngine
@@ -17,6 +19,24 @@ from tests.server.house import ENGLISH, KOREAN, House, house
 VLLM_START_SECONDS = 600.0
 # The engine's own limit as tight as the server's: what it refuses, and how, is seen.
 VLLM_ARGUMENTS = ("--enforce-eager", "--max-num-queued-reqs", "2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prompt_uvicorn() -> Iterator[None]:
+    """uvicorn looks ten times a second whether to end, and then waits a tenth for its connections: 0.15 s a house."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn.server, "asyncio", Hurried())
+        yield
+
+
+class Hurried:
+    """asyncio, where a sleep is a twentieth as long."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +72,26 @@ def data_dir(furnished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def home(data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> AsyncIterator[House]:
+def home(request: pytest.FixtureRequest) -> House:
+    """Of the test, or with `@pytest.mark.house("module")` that of its module; the nearest mark counts."""
+    mark = request.node.get_closest_marker("house")
+    opened: House = request.getfixturevalue(f"{mark.args[0] if mark else 'test'}_house")
+    opened.stub.reset()
+    return opened
+
+
+@pytest.fixture
+async def test_house(data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> AsyncIterator[House]:
     async with house(data_dir, embedder, tokenizer) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def module_house(
+    furnished: Path, tmp_path_factory: pytest.TempPathFactory, embedder: E5Embedder, tokenizer: Tokenizer
+) -> AsyncIterator[House]:
+    copy = Path(shutil.copytree(furnished, tmp_path_factory.mktemp("house") / "data"))
+    async with house(copy, embedder, tokenizer) as opened:
         yield opened
 
 

@@ -24,7 +24,7 @@ QUICK = Pace(first=0.01, longest=0.02, poll=0.01, watch=0.02, answer=PATIENCE, m
 # Serves /health: 200 as long as the file named by its argument is not there, then 503.
 SERVER = """
 import http.server, json, os, sys
-from models.lifeline import die_with_parent
+from models.engines.lifeline import die_with_parent
 die_with_parent()
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -158,8 +158,8 @@ async def test_a_killed_engine_is_started_again_and_serves() -> None:
 
 PARENT = """
 import asyncio, time
-from models.engines import ProcessEngine
-from models.llama_cpp import llama_cpp
+from models.engines.process import ProcessEngine
+from models.engines.llama_cpp import llama_cpp
 
 async def main():
     async with ProcessEngine(llama_cpp(slots=1)) as engine:

@@ -14,6 +14,7 @@ from server.app.app import create_app
 from server.settings.settings import Settings
 from tests.conftest import Llama
 from tests.server.house import ENGLISH, house
+from tests.stub_engine import Finish, Say
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "openai.md"
 TEXT = PAGE.read_text("utf-8")
@@ -34,20 +35,35 @@ def test_every_route_has_its_row() -> None:
     assert missing == []
 
 
+async def test_every_example_runs(tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> None:
+    async with house(tmp_path / "data", embedder, tokenizer) as home:
+        parts = ("A lambda expression creates ", "an anonymous function [1].")
+        home.stub.script(*(Say(part, tokens=(part,)) for part in parts), Finish())
+        await home.ingest("default", ENGLISH)
+        assert await asyncio.to_thread(run, home.url, "") > 10
+        assert home.stub.requests
+
+
 @pytest.mark.engine
-async def test_every_example_runs(tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer, llama: Llama) -> None:
+@pytest.mark.parametrize("having", ["stream=True", pytest.param("", marks=pytest.mark.heavy, id="every")])
+async def test_examples_run_on_a_real_engine(
+    tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer, llama: Llama, having: str
+) -> None:
     async with house(tmp_path / "data", embedder, tokenizer, real=llama) as home:
         await home.ingest("default", ENGLISH)
-        await asyncio.to_thread(run_all, home.url)
+        assert await asyncio.to_thread(run, home.url, having) > (1 if having else 10)
 
 
-def run_all(url: str) -> None:
-    """All in one namespace: an example may go on from the one before it."""
+def run(url: str, having: str) -> int:
+    """How many examples ran: those with that text in their source.
+
+    In one namespace: an example may go on from the one before it.
+    """
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
         names = {"client": client, "url": url}
         ran = 0
-        for line, source in blocks():
+        for line, source in ((line, source) for line, source in blocks() if having in source):
             padded = "\n" * (line - 1) + source  # so that a traceback names the line of the page
             exec(compile(padded, str(PAGE), "exec"), names)
             ran += 1
-    assert ran > 10
+    return ran

@@ -14,6 +14,11 @@ from tests.server.house import OFF_TOPIC, QUESTION, House, house
 from tests.stub_engine import Call, Die, Error, Finish, Hold, Say, Status
 
 ASK: dict[str, Any] = {"model": "ragpod", "messages": [{"role": "user", "content": QUESTION}]}
+# Its prompt has a third of the other's tokens, as the bundled engine counts them.
+ASK_SHORT: dict[str, Any] = {
+    "model": "ragpod:python",
+    "messages": [{"role": "user", "content": "What does a lambda expression create?"}],
+}
 TOOL: Any = {
     "type": "function",
     "function": {"name": "track", "parameters": {"type": "object", "properties": {"parcel": {"type": "string"}}}},
@@ -275,19 +280,20 @@ async def test_metadata_and_user_are_kept_with_the_turn_and_store_false_keeps_no
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("ask", [ASK_SHORT, pytest.param(ASK, marks=pytest.mark.heavy)], ids=["english", "korean"])
 async def test_the_bundled_engine_calls_a_tool_that_it_must_call_and_keeps_to_a_format(
-    data_dir: Path, embedder: Embedder, tokenizer: Tokenizer, llama: Any
+    data_dir: Path, embedder: Embedder, tokenizer: Tokenizer, llama: Any, ask: dict[str, Any]
 ) -> None:
     async with house(data_dir, embedder, tokenizer, real=llama) as home:
         generator = home.parts.generators.engine.generator
         generator.traits = replace(generator.traits, forces_calls=True, thinking="never")
         named: Any = {"type": "function", "function": {"name": "track"}}
-        answer = await home.openai.chat.completions.create(**ASK, tools=[TOOL], tool_choice=named, max_tokens=60)
+        answer = await home.openai.chat.completions.create(**ask, tools=[TOOL], tool_choice=named, max_tokens=60)
         (call,) = answer.choices[0].message.tool_calls or ()
         assert call.function.name == "track"  # type: ignore[union-attr]
-        answer = await home.openai.chat.completions.create(**ASK, response_format=SCHEMA, max_tokens=40, n=3)
+        answer = await home.openai.chat.completions.create(**ask, response_format=SCHEMA, max_tokens=40, n=3)
         assert all((choice.message.content or "").startswith("{") for choice in answer.choices)
-        answer = await home.openai.chat.completions.create(**ASK, logprobs=True, max_tokens=8, temperature=0)
+        answer = await home.openai.chat.completions.create(**ask, logprobs=True, max_tokens=8, temperature=0)
         told = answer.choices[0].logprobs
         assert told is not None
         assert "".join(token.token for token in told.content or ()) == answer.choices[0].message.content
