@@ -14,9 +14,9 @@ from statistics import fmean
 
 from structure import ROOMS, ROOT, Graph, House, read, reduction, without_cycles
 
-WIDTH, HEIGHT = 118, 38  # of a folder
+WIDTH, HEIGHT = 132, 38  # of a folder
 GAP, BEND = 26, 16  # between folders; what an arrow that passes takes
-LAYER, TITLE, MARGIN = 84, 34, 24
+LAYER, TITLE, MARGIN = 76, 34, 24
 FILLS = {"server": "#e8f0fe", "retrieval": "#e6f4ea", "models": "#fef7e0"}
 EDGES = {"server": "#8ab4f8", "retrieval": "#81c995", "models": "#fdd663"}
 Chain = tuple[str, ...]  # a folder, the bends of an arrow, a folder
@@ -144,7 +144,7 @@ def rooms_down_to(row: list[str]) -> int:
 
 
 def arranged(house: House) -> Picture:
-    nodes = sorted({*house.folders, *house.arrows, *(end for ends in house.arrows.values() for end in ends)})
+    nodes = sorted(house.arrows)
     graph = without_cycles(house.arrows)
     layer = layers(graph, nodes)
     ways = list(chains(reduction(graph), layer))

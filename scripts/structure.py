@@ -80,14 +80,19 @@ class House:
 
     @cached_property
     def ground(self) -> set[str]:
-        """A room's own modules that reach no folder by any import."""
+        """A room's own modules that reach no folder by any import, and its `__init__`."""
         own = {name for name in self.modules if "." not in self.directory(name)}
         return {name for name in own if reached(self.imports, name) <= own}
 
     @cached_property
+    def roof(self) -> set[str]:
+        """A room's other own modules."""
+        return {name for name in self.modules if "." not in self.directory(name)} - self.ground
+
+    @cached_property
     def arrows(self) -> Graph:
-        """Which folders, and modules on the roof, import which; the ground, which is open to all, left out."""
-        return self._between(self.folder, self.ground)
+        """Of every folder, and module on the roof, which it imports; the ground, which is open to all, left out."""
+        return {name: set() for name in {*self.folders, *self.roof}} | self._between(self.folder, self.ground)
 
     @cached_property
     def directory_arrows(self) -> Graph:
@@ -256,18 +261,18 @@ def print_figures(house: House) -> None:
     print(json.dumps(figures(house)))
 
 
-def mermaid(house: House) -> str:
-    """The folders and the roof, room by room, and the arrows that no longer way implies."""
-    nodes = sorted({*house.folders, *house.arrows})
+def mermaid(arrows: Mapping[str, set[str]]) -> str:
+    """The folders, room by room, and the arrows that no longer way implies."""
     lines = ["flowchart TD"]
     for room in reversed(ROOMS):
         lines += [
             f"    subgraph {room}",
-            f"        {' & '.join(n for n in nodes if n.startswith(room + '.'))}",
+            f"        {' & '.join(sorted(name for name in arrows if name.startswith(room + '.')))}",
             "    end",
         ]
-    arrows = sorted(reduction(house.arrows).items())
-    return "\n".join([*lines, *(f"    {node} --> {' & '.join(sorted(others))}" for node, others in arrows)])
+    for name, others in sorted(reduction(arrows).items()):
+        lines.append(f"    {name} --> {' & '.join(sorted(others))}")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -282,7 +287,7 @@ def main() -> None:
     if arguments.moved:
         house = House(house.modules, moved(arguments.moved))
     if arguments.mermaid:
-        print(mermaid(house))
+        print(mermaid(house.arrows))
     else:
         print_folders(house)
         print_figures(house)

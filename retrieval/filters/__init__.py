@@ -1,1 +1,5 @@
-"""Attribute filters: a syntax tree, and what it compiles to."""
+"""Attribute filters: a syntax tree, and what it compiles to.
+
+Door: sql.
+Imports: nothing.
+"""
