@@ -1,5 +1,5 @@
 """A question to ranked evidence: legs, fusion, two rerank stages, the context filter.
 
 Door: find, fusion, ranker, raw_texts, search, stages.
-Imports: models.rerankers, retrieval.indexes, retrieval.passages, retrieval.store.
+Imports: models.rerankers, retrieval.filters, retrieval.indexes, retrieval.passages, retrieval.store.
 """
