@@ -245,7 +245,9 @@ def test_others_come_in_through_the_door_that_a_folder_states(folder: str) -> No
         for other in others
         if HOUSE.folder(other) == folder != HOUSE.folder(name)
     }
-    assert news(f"{folder} is entered by {name}" for name in (stated(folder)["Door"] ^ used) - {"itself"}) == []
+    assert (
+        news(f"{folder}.{name} in one of door and use" for name in (stated(folder)["Door"] ^ used) - {"itself"}) == []
+    )
     assert "itself" not in used - stated(folder)["Door"]
 
 
