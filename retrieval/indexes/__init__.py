@@ -1,5 +1,5 @@
 """Derived indexes that follow the store's change log: opened, caught up, checked, rebuilt.
 
 Door: atomic, bm25, consistency, follow, manager.
-Imports: retrieval.indexes.base, retrieval.indexes.dense, retrieval.indexes.sparse, retrieval.passages, retrieval.store.
+Imports: retrieval.indexes.base, retrieval.indexes.dense, retrieval.indexes.sparse, retrieval.store.
 """

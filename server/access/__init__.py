@@ -1,5 +1,5 @@
 """Who asks, and what is let in.
 
 Door: admission, auth.
-Imports: server.answering, server.http, server.settings.
+Imports: server.answering, server.http.
 """

@@ -1,5 +1,5 @@
 """What every route shares: bodies, streams and failures on the wire.
 
 Door: collect, errors, health, json_body, sse.
-Imports: retrieval.filters, retrieval.store, server.answering, server.records.
+Imports: server.answering.
 """
