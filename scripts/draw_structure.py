@@ -197,10 +197,10 @@ def drawn_room(house: House, picture: Picture, room: str, width: float) -> str:
     heights = [picture.y[node] for row in picture.rows for node in row if ">" not in node and room_of(node) == room]
     top, bottom = min(heights) - HEIGHT / 2 - TITLE + 4, max(heights) + HEIGHT / 2 + 16
     ground = ", ".join(sorted(name.partition(".")[2] for name in house.ground if name.startswith(room + ".")))
-    title = f"{room}/" + (f"   open to all: {ground}" if ground else "")
+    title = f"{room}/" + (f" (open to all: {ground})" if ground else "")
     return (
         f'<rect x="{MARGIN}" y="{top:.0f}" width="{width - 2 * MARGIN:.0f}" height="{bottom - top:.0f}" rx="10" '
-        f'fill="{FILLS[room]}"/><text x="{MARGIN + 12}" y="{top + 19:.0f}" class="room">{escape(title)}</text>'
+        f'fill="{FILLS[room]}"/><text x="{width - MARGIN - 12:.0f}" y="{top + 19:.0f}" class="room">{escape(title)}</text>'
     )
 
 
@@ -212,7 +212,7 @@ STYLE = """
 text { font-family: sans-serif; fill: #202124 }
 .name { font-size: 12.5px; font-weight: bold; text-anchor: middle }
 .size { font-size: 9.5px; text-anchor: middle; fill: #5f6368 }
-.room { font-size: 14px; font-weight: bold; fill: #3c4043 }
+.room { font-size: 14px; font-weight: bold; text-anchor: end; fill: #3c4043 }
 """
 HEAD = (
     '<defs><marker id="head" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="6" markerHeight="6" orient="auto">'
