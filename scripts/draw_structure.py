@@ -197,10 +197,11 @@ def drawn_room(house: House, picture: Picture, room: str, width: float) -> str:
     heights = [picture.y[node] for row in picture.rows for node in row if ">" not in node and room_of(node) == room]
     top, bottom = min(heights) - HEIGHT / 2 - TITLE + 4, max(heights) + HEIGHT / 2 + 16
     ground = ", ".join(sorted(name.partition(".")[2] for name in house.ground if name.startswith(room + ".")))
-    title = f"{room}/" + (f" (open to all: {ground})" if ground else "")
+    ground, right = f"open to all: {ground or 'nothing'}", width - MARGIN - 12
     return (
         f'<rect x="{MARGIN}" y="{top:.0f}" width="{width - 2 * MARGIN:.0f}" height="{bottom - top:.0f}" rx="10" '
-        f'fill="{FILLS[room]}"/><text x="{width - MARGIN - 12:.0f}" y="{top + 19:.0f}" class="room">{escape(title)}</text>'
+        f'fill="{FILLS[room]}"/><text x="{right:.0f}" y="{top + 19:.0f}" class="room">{room}/</text>'
+        f'<text x="{right:.0f}" y="{top + 33:.0f}" class="ground">{escape(ground)}</text>'
     )
 
 
@@ -212,6 +213,7 @@ STYLE = """
 text { font-family: sans-serif; fill: #202124 }
 .name { font-size: 12.5px; font-weight: bold; text-anchor: middle }
 .size { font-size: 9.5px; text-anchor: middle; fill: #5f6368 }
+.ground { font-size: 10px; text-anchor: end; fill: #3c4043 }
 .room { font-size: 14px; font-weight: bold; text-anchor: end; fill: #3c4043 }
 """
 HEAD = (
