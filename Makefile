@@ -18,7 +18,8 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 HERE := not torch and not vllm and not conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-torch test-vllm test-conformance bench-gpu check lint-pod format serve install lock clean
+.PHONY: help demo test test-heavy test-torch test-vllm test-conformance bench-gpu check lint-pod format structure serve \
+	install lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,9 @@ lint-pod: $(DEV) ## hadolint and shellcheck: the image and the shell scripts
 format: $(DEV) ## lint fixes and format
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
+
+structure: ## files, arrows and cycles of the folders, and their picture in build/structure.svg; ARGS=CHECKOUT of another
+	@mkdir -p build && python3 scripts/structure.py $(ARGS) && python3 scripts/draw_structure.py build/structure.svg $(ARGS)
 
 serve: $(RUNTIME) ## the server on port 8080; ARGS="--port 9000"
 	@$(BIN)/ragpod serve $(ARGS)

@@ -1,1 +1,5 @@
-"""Neural models: texts in, arrays or tokens out. Knows no chunks, no HTTP routes, no disk layout."""
+"""Neural models: texts in, arrays or tokens out. Knows no chunks, no HTTP routes, no disk layout.
+
+Ground: base, errors.
+Roof: profiles.
+"""

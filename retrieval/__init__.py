@@ -1,1 +1,5 @@
-"""Documents to ranked, numbered evidence. Knows no HTTP."""
+"""Documents to ranked, numbered evidence. Knows no HTTP.
+
+Ground: clock, language, types.
+Roof: nothing.
+"""

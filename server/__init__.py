@@ -1,4 +1,8 @@
-"""HTTP, people and time: the server around retrieval and models."""
+"""HTTP, people and time: the server around retrieval and models.
+
+Ground: nothing.
+Roof: nothing.
+"""
 
 import os
 

@@ -1,1 +1,5 @@
-"""What every model on torch shares: checkpoints read safely, the device chosen, its memory known."""
+"""What every model on torch shares: checkpoints read safely, the device chosen, its memory known.
+
+Door: checkpoint, torch_device.
+Imports: nothing.
+"""

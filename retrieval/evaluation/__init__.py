@@ -1,1 +1,5 @@
-"""Measures every stage of the ranking on BEIR folders."""
+"""Measures every stage of the ranking on BEIR folders.
+
+Door: evaluation.
+Imports: retrieval.ranking, retrieval.store.
+"""

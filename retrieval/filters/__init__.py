@@ -1,4 +1,1 @@
-"""Attribute filters: a syntax tree (syntax), what it compiles to (sql), and what a search is told (allowed).
-
-Imports nothing of the room's folders.
-"""
+"""Attribute filters: a syntax tree (syntax), what it compiles to (sql), and what a search is told (allowed)."""

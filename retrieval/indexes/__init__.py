@@ -1,5 +1,5 @@
 """Derived indexes that follow the store's change log: opened, caught up, checked, rebuilt.
 
 base: what every index is. dense, sparse, bm25: the kinds, which registry lists; nothing else names them. manager: those
-of every vector store. Imports the store, the filters, and from passages the codec of lexical weights.
+of every vector store.
 """

@@ -1,6 +1,9 @@
 """Files to text: bytes, a name and a media type in; documents with sections and attributes out.
 
 Pure and picklable, so that the same call can run in a limited child process.
+
+Door: itself.
+Imports: nothing.
 """
 
 import importlib

@@ -1,1 +1,5 @@
-"""Who asks, and what is let in."""
+"""Who asks, and what is let in.
+
+Door: admission, auth.
+Imports: server.answering, server.http.
+"""

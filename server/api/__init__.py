@@ -1,1 +1,5 @@
-"""The plain HTTP API that other backends call."""
+"""The plain HTTP API that other backends call.
+
+Door: chat, simple, traces.
+Imports: server.access, server.answering, server.http, server.records.
+"""

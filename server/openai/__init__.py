@@ -1,1 +1,1 @@
-"""The OpenAI surface."""
+"""The OpenAI surface: chat, responses, and retrieval (files, vector stores, search, embeddings, rerank, models)."""

@@ -1,1 +1,5 @@
-"""What is kept of answers. Knows no HTTP."""
+"""What is kept of answers. Knows no HTTP.
+
+Door: database, responses, turns.
+Imports: nothing.
+"""

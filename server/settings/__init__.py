@@ -1,1 +1,5 @@
-"""Every setting of the server."""
+"""Every setting of the server.
+
+Door: sections, settings.
+Imports: nothing.
+"""

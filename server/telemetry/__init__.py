@@ -1,1 +1,5 @@
-"""What is counted and measured of a running server."""
+"""What is counted and measured of a running server.
+
+Door: metrics.
+Imports: server.answering, server.http.
+"""

@@ -1,1 +1,5 @@
-"""The learned lexical leg: token weights in an inverted index."""
+"""The learned lexical leg: token weights in an inverted index.
+
+Door: index.
+Imports: retrieval.indexes.base, retrieval.passages, retrieval.store.
+"""

@@ -1,1 +1,5 @@
-"""The Responses API."""
+"""The Responses API.
+
+Door: routes.
+Imports: models.wire, server.access, server.answering, server.http, server.openai.chat, server.records.
+"""
