@@ -1,1 +1,5 @@
-"""Attribute filters: a syntax tree (syntax), what it compiles to (sql), and what a search is told (allowed)."""
+"""Attribute filters: a syntax tree (syntax), what it compiles to (sql), and what a search is told (allowed).
+
+Door: allowed, sql, syntax.
+Imports: nothing.
+"""

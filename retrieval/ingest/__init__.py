@@ -1,5 +1,5 @@
 """Files on their way to being found, and what tends them afterwards.
 
-Door: upkeep, worker.
+Door: documents, upkeep, worker.
 Imports: retrieval.indexes, retrieval.parsing, retrieval.passages, retrieval.store.
 """

@@ -1,5 +1,5 @@
 """Documents to passages and their terms: chunks, windows, lexical terms, identities.
 
-Door: chunking, identity, tokenize, windows.
+Door: chunking, identity, lexical_weights, tokenize, windows.
 Imports: models.rerankers.
 """

@@ -1,5 +1,5 @@
 """Who asks, and what is let in.
 
-Door: admission, auth.
+Door: admission, authentication, keys.
 Imports: server.answering, server.http.
 """

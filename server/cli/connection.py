@@ -1,4 +1,4 @@
-"""Which server a command talks to: the one named, the one that has the data folder open, or one of its own."""
+"""Which server a command talks to: the one named, the one that has the data folder open, or one of its own; `serve`."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from models.errors import ModelError
 from retrieval.store.lock import holder_of
 from retrieval.store.types import StoreError
 from server.cli.client import Client
-from server.cli.terminal import CommandError
+from server.cli.terminal import CommandError, say
 from server.settings.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -87,3 +87,14 @@ async def opened_parts(settings: Settings) -> AsyncIterator["Parts"]:
         except (ModelError, StoreError) as error:
             raise CommandError(str(error)) from None
         yield parts
+
+
+def serve(*, engine_url: str | None, **overrides: Any) -> None:
+    """`ragpod serve`. Raises CommandError as opened_parts does."""
+    from server.app import run
+
+    settings = load_settings(engine={"url": engine_url} if engine_url else None, **overrides)
+    try:
+        run.serve(settings, on_ready=lambda url: say(f"ragpod is ready at {url}"))
+    except (ModelError, StoreError) as error:
+        raise CommandError(str(error)) from None

@@ -46,9 +46,9 @@ def serve(
     ragpod serve --port 9000 --data /srv/ragpod
     ragpod serve --engine-url http://127.0.0.1:8001/v1
     """
-    from server.cli import serve
+    from server.cli import connection
 
-    run_plain(lambda: serve.run(host=host, port=port, data_dir=data, profile=profile, engine_url=engine_url))
+    run_plain(lambda: connection.serve(host=host, port=port, data_dir=data, profile=profile, engine_url=engine_url))
 
 
 @app.command()
@@ -195,12 +195,12 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """
     from server.cli import doctor
 
-    run_plain(lambda: doctor.run(data, as_json=as_json))
+    run_plain(lambda: doctor.doctor(data, as_json=as_json))
 
 
 @app.command()
 def config(data: Data = None, as_json: AsJson = False) -> None:
     """The settings in force, secrets hidden."""
-    from server.cli import config
+    from server.cli import doctor
 
-    run_plain(lambda: config.run(data, as_json=as_json))
+    run_plain(lambda: doctor.config(data, as_json=as_json))

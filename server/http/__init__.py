@@ -1,5 +1,5 @@
 """What every route shares: bodies, streams and failures on the wire.
 
-Door: collect, errors, health, json_body, sse.
+Door: body_limit, delivery, errors, health, json_body, paging, provided, sse.
 Imports: server.answering.
 """

@@ -1,5 +1,5 @@
 """Every setting of the server.
 
-Door: sections, settings.
+Door: settings.
 Imports: nothing.
 """

@@ -1,5 +1,5 @@
 """What is counted and measured of a running server.
 
-Door: metrics.
+Door: metrics, requests, route.
 Imports: server.answering, server.http.
 """

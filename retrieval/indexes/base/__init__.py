@@ -2,4 +2,7 @@
 (atomic).
 
 Imports the store and the filters; no index.
+
+Door: atomic, following, frequencies, leg.
+Imports: retrieval.filters, retrieval.store.
 """

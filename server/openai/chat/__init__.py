@@ -1,5 +1,5 @@
 """POST /v1/chat/completions, and the engine itself by its own id.
 
-Door: fields, render, requests, route, tools.
+Door: fields, passthrough, render, requests, route, tools.
 Imports: models.wire, server.access, server.answering, server.http.
 """

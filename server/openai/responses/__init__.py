@@ -1,5 +1,5 @@
 """The Responses API.
 
-Door: routes.
+Door: question, routes.
 Imports: models.wire, server.access, server.answering, server.http, server.openai.chat, server.records.
 """

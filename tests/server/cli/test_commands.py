@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.config import toml_lines
+from server.cli.doctor import toml_lines
 from server.cli.ingest import walk
 from server.cli.search import ranks_of
 from server.cli.terminal import CommandError
