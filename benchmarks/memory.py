@@ -55,8 +55,8 @@ class Bench:
         self.embedder = E5Embedder.load()
         self.manager = IndexManager(self.store, data_dir, self.embedder.dim, self.embedder.name)
         tokenizer = Tokenizer.load()
-        self.ingestor = Ingestor(self.store, self.corpus, self.embedder, tokenizer)
-        self.retriever = Retriever(self.store, self.corpus, self.embedder, tokenizer)
+        self.ingestor = Ingestor(self.store, self.manager, self.embedder, tokenizer)
+        self.retriever = Retriever(self.store, self.manager, self.embedder, tokenizer)
         self.vs = self.store.create_store(OWNER, "memory").id
 
     def sentence(self, words: int) -> str:
