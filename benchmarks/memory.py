@@ -122,7 +122,7 @@ async def run(arguments: argparse.Namespace) -> None:
         print(f"{'phase':8} {'done':>7} {'seconds':>8} {'rss MB':>9} {'growth':>9}")
         searches = await watch("search", bench.search, WARM_SEARCHES, arguments.searches)
         ingests = await watch("ingest", bench.replace_one, WARM_INGESTS, arguments.ingests)
-        differences = await asyncio.to_thread(bench.corpus.check)
+        differences = await asyncio.to_thread(bench.manager.check)
         await bench.close()
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "platform": platform.platform()}
     result = {

@@ -275,7 +275,7 @@ async def test_a_store_of_another_model_fails_with_a_clear_error(bench: Bench, e
 
 
 def run_child(data_dir: Path, kind: str, point: int) -> tuple[int, list[str]]:
-    program = [sys.executable, "-m", "tests.retrieval.ingest_child", str(data_dir), kind, str(point)]
+    program = [sys.executable, "-m", "tests.retrieval.ingest.ingest_child", str(data_dir), kind, str(point)]
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(program, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode in (0, -9), done.stderr

@@ -1,0 +1,50 @@
+"""What is done to vector stores and their files in more than one place: the store, the ingestor, the indexes."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from retrieval.indexes.manager import IndexManager
+from retrieval.ingest.worker import Ingestor
+from retrieval.store.store import Store, StoreFile, VectorStore
+from retrieval.store.types import Attachment, Batch
+
+
+class Documents:
+    """What a call has returned from is on disk; its files are indexed by and by. Every call raises NotFound."""
+
+    def __init__(self, store: Store, ingestor: Ingestor, manager: IndexManager) -> None:
+        self._store = store
+        self._ingestor = ingestor
+        self._manager = manager
+
+    async def create_store(
+        self,
+        owner: str,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        description: str = "",
+        expires_days: int | None = None,
+        files: Sequence[Attachment] = (),
+    ) -> VectorStore:
+        """With all of the files, or not at all where one is unknown."""
+        create = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
+        created = await asyncio.to_thread(create, owner, name, metadata)
+        await self._ingestor.take_up()
+        return created
+
+    async def delete_store(self, owner: str, store_id: str) -> None:
+        """With its indexes; the files themselves stay."""
+        await asyncio.to_thread(self._store.delete_store, owner, store_id)
+        await asyncio.to_thread(self._manager.forget, store_id)
+
+    async def attach(self, owner: str, store_id: str, wanted: Attachment) -> StoreFile:
+        """Raises Expired."""
+        return await self._ingestor.submit(owner, store_id, wanted.file_id, wanted.attributes, wanted.chunking)
+
+    async def create_batch(self, owner: str, store_id: str, files: Sequence[Attachment]) -> Batch:
+        """All of them, or none where one is unknown. Raises Expired."""
+        batch = await asyncio.to_thread(self._store.create_batch, owner, store_id, files)
+        await self._ingestor.take_up()
+        return batch
