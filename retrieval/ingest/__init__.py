@@ -1,4 +1,4 @@
-"""Files on their way to being found, and what tends them afterwards.
+"""Files on their way to being found, what tends them afterwards, and what is done to vector stores in several places.
 
 Door: documents, upkeep, worker.
 Imports: retrieval.indexes, retrieval.parsing, retrieval.passages, retrieval.store.

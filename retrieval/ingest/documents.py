@@ -1,13 +1,12 @@
-"""What routes and commands do with documents, where it takes more than one part of the room."""
+"""What is done to vector stores and their files in more than one place: the store, the ingestor, the indexes."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from retrieval.store.store import Store
-from retrieval.store.types import Attachment, Batch, StoreFile, VectorStore
-from retrieval.types import Attributes, Chunking
+from retrieval.store.store import Store, StoreFile, VectorStore
+from retrieval.store.types import Attachment, Batch
 
 if TYPE_CHECKING:  # they load heavy libraries
     from retrieval.indexes.manager import IndexManager
@@ -15,8 +14,12 @@ if TYPE_CHECKING:  # they load heavy libraries
 
 
 class Documents:
-    def __init__(self, store: Store, ingestor: "Ingestor", indexes: "IndexManager") -> None:
-        self._store, self._ingestor, self._indexes = store, ingestor, indexes
+    """What a call has returned from is on disk; its files are indexed by and by. Every call raises NotFound."""
+
+    def __init__(self, store: Store, ingestor: "Ingestor", manager: "IndexManager") -> None:
+        self._store = store
+        self._ingestor = ingestor
+        self._manager = manager
 
     async def create_store(
         self,
@@ -28,21 +31,23 @@ class Documents:
         expires_days: int | None = None,
         files: Sequence[Attachment] = (),
     ) -> VectorStore:
-        make = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
-        made = await asyncio.to_thread(make, owner, name, metadata)
+        """With all of the files, or not at all where one is unknown."""
+        create = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
+        created = await asyncio.to_thread(create, owner, name, metadata)
         await self._ingestor.take_up()
-        return made
+        return created
+
+    async def delete_store(self, owner: str, store_id: str) -> None:
+        """With its indexes; the files themselves stay."""
+        await asyncio.to_thread(self._store.delete_store, owner, store_id)
+        await asyncio.to_thread(self._manager.forget, store_id)
+
+    async def attach(self, owner: str, store_id: str, wanted: Attachment) -> StoreFile:
+        """Raises Expired."""
+        return await self._ingestor.submit(owner, store_id, wanted.file_id, wanted.attributes, wanted.chunking)
 
     async def create_batch(self, owner: str, store_id: str, files: Sequence[Attachment]) -> Batch:
+        """All of them, or none where one is unknown. Raises Expired."""
         batch = await asyncio.to_thread(self._store.create_batch, owner, store_id, files)
         await self._ingestor.take_up()
         return batch
-
-    async def attach(
-        self, owner: str, store_id: str, file_id: str, attributes: Attributes | None, chunking: Chunking | None
-    ) -> StoreFile:
-        return await self._ingestor.submit(owner, store_id, file_id, attributes, chunking)
-
-    async def delete_store(self, owner: str, store_id: str) -> None:
-        await asyncio.to_thread(self._store.delete_store, owner, store_id)
-        await asyncio.to_thread(self._indexes.forget, store_id)

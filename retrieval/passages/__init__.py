@@ -1,4 +1,4 @@
-"""Documents to passages and their terms: chunks, windows, lexical terms, identities.
+"""Documents to passages: cut, named, tokenized, embedded in windows, and how their lexical weights are kept.
 
 Door: chunking, identity, lexical_weights, tokenize, windows.
 Imports: models.rerankers.

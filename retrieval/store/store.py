@@ -8,8 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from retrieval.store.attached import StoreFiles, attach
-from retrieval.store.batches import Batches
+from retrieval.store.attached import Batches, StoreFiles, attach
 from retrieval.store.chunks import Changes, Passages
 from retrieval.store.database import Database, live_store, store_number, to_json
 from retrieval.store.files import Files, Order

@@ -79,9 +79,7 @@ async def delete(store_id: str, owner: Owner, documents: DocumentsNow) -> dict[s
 @router.post("/{store_id}/files")
 async def attach(store_id: str, body: Attach, owner: Owner, documents: DocumentsNow) -> dict[str, Any]:
     """Accepted when this returns, on disk; indexed when its status is completed."""
-    wanted = body.attachment
-    attached = await documents.attach(owner, store_id, wanted.file_id, wanted.attributes, wanted.chunking)
-    return store_file_object(attached)
+    return store_file_object(await documents.attach(owner, store_id, body.attachment))
 
 
 @router.get("/{store_id}/files")

@@ -1,7 +1,7 @@
 """The whole pipeline on the real embedder, analyser, store and indexes."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from models.base import FloatArray
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
 from retrieval.evaluation.evaluation import evaluate, load_set
+from retrieval.indexes.base.frequencies import together
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
@@ -44,6 +45,15 @@ ROWS = [
 class Bench:
     def __init__(self, store: Store, ingestor: Ingestor, retriever: Retriever, store_id: str) -> None:
         self.store, self.ingestor, self.retriever, self.store_id = store, ingestor, retriever, store_id
+
+    async def filled(self, rows: Sequence[Mapping[str, str]]) -> str:
+        """A new vector store of these rows."""
+        store_id = self.store.create_store("me", "rows").id
+        content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+        file = self.store.add_file("me", "rows.jsonl", content, "application/jsonl", "assistants")
+        await self.ingestor.submit("me", store_id, file.id)
+        assert (await self.ingestor.wait("me", store_id, file.id)).status == "completed"
+        return store_id
 
     async def ids(self, query: str, params: SearchParams | None = None) -> list[str]:
         found = await self.retriever.search("me", [self.store_id], query, params or SearchParams(min_score=0))
@@ -145,6 +155,60 @@ async def test_several_stores_are_searched_as_one_and_anothers_store_is_not_foun
     assert found.evidence[0].chunk.external_id == "refund"
     with pytest.raises(NotFound):
         await bench.retriever.search("you", [bench.store_id], "환불", SearchParams())
+
+
+async def test_what_is_spread_over_stores_is_ranked_together_in_one_go(bench: Bench) -> None:
+    stores = [await bench.filled([row]) for row in ROWS]
+    reader = Reader("Notion")
+    retriever = bench.retriever.with_plan(replace(bench.retriever.plan, reranker=reader))
+    found = await retriever.search("me", stores, "알림을 켜는 방법", SearchParams(min_score=0))
+    assert sorted(each.scored.chunk.external_id for each in found.candidates) == sorted(row["_id"] for row in ROWS)
+    assert len(reader.read) == len(ROWS)  # one call, not one a store
+    assert found.counts["dense"] == found.counts["fused"] == found.counts["rerank2"] == len(ROWS)
+    few = await retriever.search("me", stores, "알림을 켜는 방법", SearchParams(min_score=0, candidates=2))
+    assert (few.counts["dense"], few.counts["fused"]) == (len(ROWS), 2)
+
+
+async def test_passages_of_several_stores_have_the_scores_that_their_own_stores_give(bench: Bench) -> None:
+    stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
+    query, params = "푸시 알림 Notion", SearchParams(min_score=0)
+    alone = [await bench.retriever.search("me", [store], query, params) for store in stores]
+    own = {each.scored.chunk.id: each.scored.scores for found in alone for each in found.candidates}
+    pooled = await bench.retriever.search("me", stores, query, params)
+    assert len(pooled.candidates) == len(own) == len(ROWS)
+    for candidate in pooled.candidates:
+        for name in ("dense", "bm25", "rerank1"):
+            assert candidate.scored.scores[name] == own[candidate.scored.chunk.id][name]
+
+
+async def test_rare_terms_are_those_that_are_rare_in_all_stores_together(bench: Bench) -> None:
+    stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
+    vectors = await bench.retriever.vectors("알림 Notion zebra")
+    opened = bench.retriever._opened("me", [*stores, bench.store_id], vectors, None)
+    whole, halves = opened[2].frequencies(vectors.terms), [each.frequencies(vectors.terms) for each in opened[:2]]
+    assert whole is not None
+    assert together([*halves, None], len(vectors.terms)) == whole
+    assert (together(halves, len(vectors.terms)).idf() == whole.idf()).all()
+    assert together([None], 2).idf().tolist() == [0, 0]
+
+
+async def test_a_store_that_is_named_twice_is_searched_once(bench: Bench) -> None:
+    params = SearchParams(min_score=0)
+    once = await bench.retriever.search("me", [bench.store_id], "환불", params)
+    twice = await bench.retriever.search("me", [bench.store_id] * 2, "환불", params)
+    assert (once.candidates, once.counts) == (twice.candidates, twice.counts)
+
+
+async def test_filters_and_owners_hold_in_each_of_several_stores(bench: Bench) -> None:
+    stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
+    only_app = SearchParams(min_score=0, filters={"type": "eq", "key": "kind", "value": "app"})
+    found = await bench.retriever.search("me", stores, "환불은 언제 되나요?", only_app)
+    assert {scored.chunk.external_id for scored in found.evidence} == {"push-on", "push-off", "notion"}
+    theirs = bench.store.create_store("you", "theirs").id
+    with pytest.raises(NotFound):
+        await bench.retriever.search("me", [*stores, theirs], "환불", only_app)
+    nothing = await bench.retriever.search("me", [], "환불", SearchParams())
+    assert (nothing.candidates, nothing.counts) == ((), {"evidence": 0})
 
 
 async def test_a_latency_budget_of_nothing_degrades_openly(bench: Bench, tmp_path: Path) -> None:

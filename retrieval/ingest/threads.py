@@ -1,0 +1,24 @@
+"""Threads for what blocks: the event loop never waits for disk or a parser."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads:
+    """Of their own: what else runs in threads need not wait behind an ingest."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="ingest")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+
+    async def aclose(self) -> None:
+        """Waits for what is running; what has not begun does not begin."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
