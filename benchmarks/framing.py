@@ -9,7 +9,7 @@ bytes as they come. CPU is the server process's own. The last line is JSON.
 import argparse
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -42,13 +42,14 @@ async def words(count: int, rate: float) -> AsyncIterator[bytes]:
     yield b"[DONE]"
 
 
-def framed(items: Sequence[bytes]) -> bytes:
-    return b"".join(b"data: " + item + b"\n\n" for item in items)
+def framed(item: bytes) -> bytes:
+    return b"data: " + item + b"\n\n"
 
 
 def application(rate: float) -> Starlette:
     from sse_starlette import EventSourceResponse, ServerSentEvent
 
+    from server.answering.run import Rendered
     from server.answering.running import Running
     from server.http.sse import EventStream
 
@@ -56,11 +57,11 @@ def application(rate: float) -> Starlette:
         body: dict[str, Any] = await request.json()
         items = words(body["max_tokens"], rate)
         if body["model"] == "server/http/sse.py":
-            return EventStream(Running(items), framed, HEARTBEAT)
+            return EventStream(Running(Rendered(item, framed(item)) async for item in items), HEARTBEAT)
         if body["model"] == "sse-starlette":
             events = (ServerSentEvent(data=item.decode(), sep="\n") async for item in items)
             return EventSourceResponse(events, ping=round(HEARTBEAT), sep="\n")
-        return StreamingResponse((framed([item]) async for item in items), media_type="text/event-stream")
+        return StreamingResponse((framed(item) async for item in items), media_type="text/event-stream")
 
     return Starlette(routes=[Route("/v1/chat/completions", completions, methods=["POST"]), Route("/", _ready)])
 

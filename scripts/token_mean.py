@@ -39,7 +39,7 @@ async def main() -> None:
         embedding = await embedder.embed_documents(texts, tokens=True)
         means.append(np.concatenate(list(embedding.tokens or [])).mean(axis=0))
     mean = np.mean(means, axis=0).astype(np.float32)
-    np.save(ROOT / "models" / "e5_token_mean.npy", mean)
+    np.save(ROOT / "models" / "embedders" / "e5_token_mean.npy", mean)
     cosine = means[0] @ means[1] / (np.linalg.norm(means[0]) * np.linalg.norm(means[1]))
     print(f"norm {np.linalg.norm(mean):.4f}, cosine of the two languages {cosine:.4f}")
     embedder.close()
