@@ -12,7 +12,7 @@ class Everything:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class OnlyKeys:
     """Of the passages that pass, whichever filter that was."""
 
     keys: Set[int]
@@ -25,4 +25,4 @@ class PushedDown:
     filter: Filter
 
 
-Allowed = Everything | Keys | PushedDown
+Allowed = Everything | OnlyKeys | PushedDown

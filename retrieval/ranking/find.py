@@ -12,7 +12,7 @@ import numpy as np
 
 from models.base import FloatArray
 from retrieval.clock import Clock
-from retrieval.filters.allowed import Allowed, Everything, Keys, PushedDown
+from retrieval.filters.allowed import Allowed, Everything, OnlyKeys, PushedDown
 from retrieval.filters.syntax import Filter
 from retrieval.indexes.base.frequencies import Frequencies, together
 from retrieval.indexes.base.leg import Leg, exact_scores
@@ -43,7 +43,7 @@ class SearchedStore:
     def allowed(self, leg: Leg) -> Allowed:
         if leg.filters and self.filter is not None:
             return PushedDown(self.filter)
-        return Everything() if self.keys is None else Keys(self.keys)
+        return Everything() if self.keys is None else OnlyKeys(self.keys)
 
 
 @dataclass(frozen=True, slots=True)

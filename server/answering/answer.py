@@ -40,7 +40,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AnswerLimits:
     """Seconds: of the whole answer, of its search, and until the engine's first token."""
 
     total: float = 300.0
@@ -52,7 +52,7 @@ class Answerer:
     """Answers questions one by one, any number at once. It admits everyone: see Runs for places and for stopping."""
 
     def __init__(
-        self, retriever: Searcher, generators: Generators, limits: Limits, recorder: Recorder, observer: Observer
+        self, retriever: Searcher, generators: Generators, limits: AnswerLimits, recorder: Recorder, observer: Observer
     ) -> None:
         self._retriever = retriever
         self._generators = generators

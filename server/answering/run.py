@@ -34,13 +34,13 @@ class Renderer(Protocol[Fed]):
         ...
 
 
-class Admission(Protocol):
+class Admitting(Protocol):
     def admit(self) -> AbstractAsyncContextManager[None]:
         """Raises QueueFull, QueueTimeout."""
         ...
 
 
-class Observer(Protocol):
+class RunObserver(Protocol):
     def count_cancellation(self, reason: Reason) -> None: ...
 
     def count_relayed(self, status: str) -> None: ...
@@ -101,7 +101,7 @@ class Runs:
     """Starts answers, and knows those that run now by owner and trace id."""
 
     def __init__(
-        self, answerer: Answerer, generators: Generators, admission: Admission, observer: Observer, heartbeat: float
+        self, answerer: Answerer, generators: Generators, admission: Admitting, observer: RunObserver, heartbeat: float
     ) -> None:
         self._answerer = answerer
         self._generators = generators

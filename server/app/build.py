@@ -14,7 +14,7 @@ from retrieval.ingest.documents import Documents
 from retrieval.store.store import Store
 from server.access.admission import Admission
 from server.access.keys import DEFAULT_OWNER, Keys
-from server.answering.answer import Answerer, Limits
+from server.answering.answer import Answerer, AnswerLimits
 from server.answering.ask import Asking, Defaults
 from server.answering.generators import Generators
 from server.answering.run import Runs
@@ -195,7 +195,7 @@ def _served(
 ) -> Parts:
     limits, metrics, turns = settings.limits, Metrics(), Turns(database)
     admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
-    seconds = Limits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
+    seconds = AnswerLimits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
     answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
     runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds)
     return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)

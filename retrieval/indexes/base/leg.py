@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.base import FloatArray
-from retrieval.filters.allowed import Allowed, Keys, PushedDown
+from retrieval.filters.allowed import Allowed, OnlyKeys, PushedDown
 from retrieval.types import Hit
 
 
@@ -37,7 +37,7 @@ class LocalLeg:
 
     async def candidates(self, limit: int, allowed: Allowed) -> list[Hit]:
         assert not isinstance(allowed, PushedDown)
-        return await asyncio.to_thread(self.search, limit, allowed.keys if isinstance(allowed, Keys) else None)
+        return await asyncio.to_thread(self.search, limit, allowed.keys if isinstance(allowed, OnlyKeys) else None)
 
     async def scores(self, keys: Sequence[int]) -> FloatArray:
         return await asyncio.to_thread(self.exact, keys)

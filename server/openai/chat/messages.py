@@ -18,7 +18,7 @@ ROLES: dict[str, Role] = {
 }
 # What the SDK sends back of an answer of ours; the engine is not shown it again.
 ECHOED = frozenset({"annotations", "context", "reasoning", "reasoning_content"})
-Parts = str | list[dict[str, Any]] | None
+MessageContent = str | list[dict[str, Any]] | None
 
 
 class CalledFunction(Strict):
@@ -36,7 +36,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Parts = None
+    content: MessageContent = None
     name: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     refusal: str | None = None
     tool_calls: list[Call] | None = None
@@ -87,7 +87,7 @@ def _no_such_field(name: str, role: str, place: str) -> ApiError:
     return bad_request(f"a message of {role!r} has no {name[:40]!r} here", f"{place}.{name[:40]}")
 
 
-def text_of(content: Parts, param: str, kinds: Sequence[str] = ("text",)) -> str:
+def text_of(content: MessageContent, param: str, kinds: Sequence[str] = ("text",)) -> str:
     """Raises ApiError (400) for a part that is not text: nothing is fetched, nothing is dropped."""
     if content is None or isinstance(content, str):
         return content or ""

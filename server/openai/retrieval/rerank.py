@@ -28,7 +28,7 @@ DOCUMENTS = 1000
 SEARCH_UNIT = 100  # documents, as Cohere counts
 _MARKS = 8  # tokens that a model adds to a text
 _NEAREST = 1e-6  # a probability of 0 or 1 has no logit
-Stages = list[Literal["late_interaction", "learned", "cross_encoder"]]
+StageNames = list[Literal["late_interaction", "learned", "cross_encoder"]]
 
 
 class Body(BaseModel):
@@ -36,7 +36,7 @@ class Body(BaseModel):
 
 
 class RerankExtension(Body):
-    stages: Stages | None = Field(default=None, min_length=1, max_length=2)
+    stages: StageNames | None = Field(default=None, min_length=1, max_length=2)
 
 
 class RerankRequest(Body):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.base import Embedding, FloatArray
-from retrieval.filters.allowed import Allowed, Everything, Keys, PushedDown
+from retrieval.filters.allowed import Allowed, Everything, OnlyKeys, PushedDown
 from retrieval.filters.syntax import Comparison, Filter
 from retrieval.indexes.base.following import FollowingIndex, Kind
 from retrieval.indexes.consistency import Difference
@@ -39,7 +39,7 @@ class WordsLeg:
         match allowed:
             case Everything():
                 passing = list(self.words)
-            case Keys():
+            case OnlyKeys():
                 passing = [key for key in self.words if key in allowed.keys]
             case PushedDown():
                 passing = [key for key, count in self.words.items() if _passes(allowed.filter, count)]

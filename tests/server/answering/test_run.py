@@ -11,7 +11,7 @@ from models.base import Sampling
 from models.engines.connected import ConnectedEngine
 from retrieval.types import Retrieval, SearchParams
 from server.access.admission import Admission
-from server.answering.answer import Answerer, Limits
+from server.answering.answer import Answerer, AnswerLimits
 from server.answering.ask import Ask, new_id
 from server.answering.events import Done, ErrorEvent, Event, Sources, Started, TextDelta, UsageReport
 from server.answering.generators import Generators
@@ -155,7 +155,7 @@ async def test_an_answerer_is_built_from_its_parts_alone() -> None:
     watching = Watching()
     async with StubEngine() as stub, generators(stub) as writers:
         stub.script("이틀", "[1]", Finish())
-        answerer = Answerer(Found(), writers, Limits(), watching, watching)
+        answerer = Answerer(Found(), writers, AnswerLimits(), watching, watching)
         events = [event async for event in answerer.answer(question())]
     assert [type(event) for event in events[:1]] == [Started]
     assert next(event for event in events if isinstance(event, Sources)).evidence == EVIDENCE
@@ -170,7 +170,11 @@ async def test_only_the_owner_stops_an_answer() -> None:
     async with StubEngine() as stub, generators(stub) as writers:
         stub.script("이틀", Hold())
         runs = Runs(
-            Answerer(Found(), writers, Limits(), watching, watching), writers, Admission(1, 1, PATIENCE), watching, 15.0
+            Answerer(Found(), writers, AnswerLimits(), watching, watching),
+            writers,
+            Admission(1, 1, PATIENCE),
+            watching,
+            15.0,
         )
         ask, collected = question(), Collected()
         running = runs.start(ask, collected)
