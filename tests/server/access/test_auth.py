@@ -22,7 +22,9 @@ ALICE, BOB = "alice-key-0123456789", "bob-key-0123456789"
 async def guarded(
     tmp_path_factory: pytest.TempPathFactory, embedder: E5Embedder, tokenizer: Tokenizer
 ) -> AsyncIterator[House]:
-    async with house(tmp_path_factory.mktemp("guarded"), embedder, tokenizer, keys={ALICE: "alice", BOB: "bob"}) as opened:
+    async with house(
+        tmp_path_factory.mktemp("guarded"), embedder, tokenizer, keys={ALICE: "alice", BOB: "bob"}
+    ) as opened:
         yield opened
 
 
