@@ -16,7 +16,7 @@ from structure import ROOMS, ROOT, Graph, House, read, reduction, without_cycles
 
 WIDTH, HEIGHT = 132, 38  # of a folder
 GAP, BEND = 26, 16  # between folders; what an arrow that passes takes
-LAYER, TITLE, MARGIN = 76, 34, 24
+LAYER, TITLE, MARGIN = 76, 48, 24
 FILLS = {"server": "#e8f0fe", "retrieval": "#e6f4ea", "models": "#fef7e0"}
 EDGES = {"server": "#8ab4f8", "retrieval": "#81c995", "models": "#fdd663"}
 Chain = tuple[str, ...]  # a folder, the bends of an arrow, a folder

@@ -23,6 +23,7 @@ from tests.server.cli.process import environment
 from tests.stub_engine import Finish, Hold, StubEngine
 from tests.until import until
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "pod_start.sh"
 KEY = "a-key-of-the-pod"
 SOON = 60.0

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tests.server.cli.process import environment, server
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "smoke_test.py"
 KEY = "a-key-of-the-pod"
 

@@ -8,6 +8,7 @@ from tests.scripts.faulty_engine import faulty_engine
 from tests.scripts.verifying import verified
 from tests.server.cli.process import server
 
+pytestmark = pytest.mark.slow
 CHECKS = 14
 
 

@@ -96,7 +96,7 @@ async def test_callers_share_passes_and_questions_come_before_documents(embedder
     questions = [asyncio.create_task(embedder.embed_queries([f"question {i}"])) for i in range(24)]
     await asyncio.gather(*questions)
     assert embedder._batcher.passes - passes <= 4
-    documents = asyncio.create_task(embedder.embed_documents([TEXTS[3]] * 200))
+    documents = asyncio.create_task(embedder.embed_documents([TEXTS[3]] * 60))
     await until(lambda: embedder._batcher.waiting > 0, PATIENCE)
     await embedder.embed_queries(["now"])
     assert not documents.done()

@@ -302,7 +302,7 @@ def check_after_crash(data_dir: Path, acknowledged: set[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_kill_9_at_any_point_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
     """One data directory, killed again and again, each time further on; then left to finish."""
     rng = random.Random(seed)

@@ -19,9 +19,13 @@ from tests.server.house import KOREAN, QUESTION, House, house
 ALICE, BOB = "alice-key-0123456789", "bob-key-0123456789"
 
 
-@pytest.fixture
-async def guarded(tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer) -> AsyncIterator[House]:
-    async with house(tmp_path, embedder, tokenizer, keys={ALICE: "alice", BOB: "bob"}) as opened:
+@pytest.fixture(scope="module")
+async def guarded(
+    tmp_path_factory: pytest.TempPathFactory, embedder: E5Embedder, tokenizer: Tokenizer
+) -> AsyncIterator[House]:
+    async with house(
+        tmp_path_factory.mktemp("guarded"), embedder, tokenizer, keys={ALICE: "alice", BOB: "bob"}
+    ) as opened:
         yield opened
 
 

@@ -1,6 +1,8 @@
 """From a folder to a cited answer through real processes: with a server, without one, and with one that is killed."""
 
+import contextlib
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -45,8 +47,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return root / "data"
 
 
-def test_putting_the_same_files_again_changes_nothing(data: Path) -> None:
-    done = ragpod("ingest", "notes", "--data", data, "--json", cwd=data.parent)
+@pytest.fixture(scope="module", params=[True, pytest.param(False, marks=pytest.mark.heavy)], ids=["served", "alone"])
+def served(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of it that a server has open, so that a command on it is a client and loads nothing; or that none has."""
+    copy = Path(shutil.copytree(data.parent, tmp_path_factory.mktemp("served") / "cli")) / "data"
+    with server(copy, RAGPOD_PROFILE="embedded") if request.param else contextlib.nullcontext():
+        yield copy
+
+
+def test_putting_the_same_files_again_changes_nothing(served: Path) -> None:
+    done = ragpod("ingest", "notes", "--data", served, "--json", cwd=served.parent)
     assert set(outcomes(done.stdout).values()) == {"unchanged"}
 
 
@@ -68,16 +78,16 @@ def test_ask_streams_an_answer_with_its_source(data: Path) -> None:
     assert "환불.md" in sources
 
 
-def test_ask_without_evidence_declines_and_names_no_source(data: Path) -> None:
-    done = ragpod("ask", "어제 부산 날씨는 어땠어?", "--data", data, "--json", cwd=data.parent)
+def test_ask_without_evidence_declines_and_names_no_source(served: Path) -> None:
+    done = ragpod("ask", "어제 부산 날씨는 어땠어?", "--data", served, "--json", cwd=served.parent)
     told = json.loads(done.stdout)
     assert told["ragpod"]["no_evidence"] is True
     assert told["citations"] == []
     assert told["answer"]
 
 
-def test_an_unknown_store_is_named_with_those_that_exist(data: Path) -> None:
-    done = ragpod("search", "x", "--store", "nope", "--data", data, cwd=data.parent)
+def test_an_unknown_store_is_named_with_those_that_exist(served: Path) -> None:
+    done = ragpod("search", "x", "--store", "nope", "--data", served, cwd=served.parent)
     assert done.returncode == 1
     assert "'nope'" in done.stderr
     assert "default" in done.stderr
@@ -163,15 +173,14 @@ def ingest_until_killed(folder: Path) -> set[str]:
     return {name for name, outcome in added.items() if outcome == "added"}
 
 
-def test_a_changed_file_replaces_what_it_was_and_changes_back(tmp_path: Path) -> None:
-    note = tmp_path / "note.md"
-    with server(tmp_path / "data") as running:
-        for word in ("Kestrel", "Osprey", "Kestrel"):
-            note.write_text(f"# Note\n\nThe bird of the day is called {word}.\n")
-            done = ragpod("ingest", "note.md", "--url", running.url, cwd=tmp_path)
-            assert "1 added" in done.stdout, done.stderr
-            found = json.loads(ragpod("search", "bird", "--url", running.url, "--json", cwd=tmp_path).stdout)
-            assert [word in hit["content"][0]["text"] for hit in found["data"]] == [True]
+def test_a_changed_file_replaces_what_it_was_and_changes_back(served: Path, tmp_path: Path) -> None:
+    note, where = tmp_path / "note.md", ("--store", "birds", "--data", served)
+    for word in ("Kestrel", "Osprey", "Kestrel"):
+        note.write_text(f"# Note\n\nThe bird of the day is called {word}.\n")
+        done = ragpod("ingest", "note.md", *where, cwd=tmp_path)
+        assert "1 added" in done.stdout, done.stderr
+        found = json.loads(ragpod("search", "bird", *where, "--json", cwd=tmp_path).stdout)
+        assert [word in hit["content"][0]["text"] for hit in found["data"]] == [True]
 
 
 def test_eval_measures_every_stage_of_a_beir_folder(tmp_path: Path) -> None:

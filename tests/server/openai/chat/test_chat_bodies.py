@@ -10,6 +10,7 @@ import pytest
 from tests.server.house import QUESTION, House
 from tests.stub_engine import Finish
 
+pytestmark = pytest.mark.house("module")
 PATH = "/v1/chat/completions"
 QUESTIONS = [{"role": "user", "content": QUESTION}]
 ASK: dict[str, Any] = {"model": "ragpod", "messages": QUESTIONS}

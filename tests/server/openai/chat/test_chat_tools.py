@@ -13,6 +13,7 @@ from retrieval.passages.tokenize import Tokenizer
 from tests.server.house import OFF_TOPIC, QUESTION, House, house
 from tests.stub_engine import Call, Die, Error, Finish, Hold, Say, Status
 
+pytestmark = pytest.mark.slow
 ASK: dict[str, Any] = {"model": "ragpod", "messages": [{"role": "user", "content": QUESTION}]}
 # Its prompt has a third of the other's tokens, as the bundled engine counts them.
 ASK_SHORT: dict[str, Any] = {

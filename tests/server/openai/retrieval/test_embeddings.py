@@ -12,6 +12,8 @@ from models.embedders.batcher import Batcher
 from models.embedders.e5 import E5Embedder
 from tests.server.house import House
 
+pytestmark = pytest.mark.house("module")
+
 
 def token_ids(home: House, text: str) -> list[int]:
     assert isinstance(home.parts.library.embedder, E5Embedder)

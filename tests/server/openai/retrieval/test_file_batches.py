@@ -44,8 +44,10 @@ async def test_each_file_of_a_batch_has_its_own_settings_or_the_common_ones(home
     first, second, third = await uploaded(home, 3)
     sizes: Any = {"type": "static", "static": {"max_chunk_size_tokens": 300, "chunk_overlap_tokens": 30}}
     own: Any = [{"file_id": first, "attributes": {"n": 1}}, {"file_id": second, "chunking_strategy": sizes}]
-    await stores.file_batches.create_and_poll(store.id, files=own)
-    await stores.file_batches.create_and_poll(store.id, file_ids=[third], attributes={"n": 3}, chunking_strategy=sizes)
+    await stores.file_batches.create_and_poll(store.id, files=own, poll_interval_ms=20)
+    await stores.file_batches.create_and_poll(
+        store.id, file_ids=[third], attributes={"n": 3}, chunking_strategy=sizes, poll_interval_ms=20
+    )
     shown = [await stores.files.retrieve(each, vector_store_id=store.id) for each in (first, second, third)]
     assert [file.attributes for file in shown] == [{"n": 1}, {}, {"n": 3}]
     cut = [file.chunking_strategy and file.chunking_strategy.model_dump()["static"] for file in shown]
@@ -57,13 +59,13 @@ async def test_a_batch_is_valid_under_the_sdks_own_type(home: House) -> None:
     body = {"file_ids": await uploaded(home, 1)}
     _, made = await home.post(f"/v1/vector_stores/{store.id}/file_batches", body)
     VectorStoreFileBatch.model_validate(made, strict=True)
-    await home.openai.vector_stores.file_batches.poll(made["id"], vector_store_id=store.id)
+    await home.openai.vector_stores.file_batches.poll(made["id"], vector_store_id=store.id, poll_interval_ms=20)
 
 
 async def test_files_are_uploaded_attached_and_waited_for_in_one_call(home: House) -> None:
     store = await home.openai.vector_stores.create(name="upload")
     files = [(name, text.encode()) for name, text in KOREAN.items()]
-    batch = await home.openai.vector_stores.file_batches.upload_and_poll(store.id, files=files)
+    batch = await home.openai.vector_stores.file_batches.upload_and_poll(store.id, files=files, poll_interval_ms=20)
     assert (batch.status, batch.file_counts.completed) == ("completed", 3)
 
 
@@ -72,7 +74,7 @@ async def test_every_page_of_a_batch_is_reached_in_both_orders(home: House, orde
     batches = home.openai.vector_stores.file_batches
     store = await home.openai.vector_stores.create(name="pages")
     ids = await uploaded(home, 5)
-    batch = await batches.create_and_poll(store.id, file_ids=ids)
+    batch = await batches.create_and_poll(store.id, file_ids=ids, poll_interval_ms=20)
     listed = batches.list_files(batch.id, vector_store_id=store.id, limit=2, order=order)
     assert [file.id async for file in listed] == ids[:: 1 if order == "asc" else -1]
     page = await batches.list_files(batch.id, vector_store_id=store.id, limit=2, order="asc", before=ids[3])
@@ -87,7 +89,7 @@ async def test_counts_stay_when_a_file_of_the_batch_is_deleted_afterwards(home: 
     stores = home.openai.vector_stores
     store = await stores.create(name="counts")
     first, second, third = await uploaded(home, 3)
-    batch = await stores.file_batches.create_and_poll(store.id, file_ids=[first, second, third])
+    batch = await stores.file_batches.create_and_poll(store.id, file_ids=[first, second, third], poll_interval_ms=20)
     await stores.files.delete(first, vector_store_id=store.id)
     await home.openai.files.delete(second)
     later = await stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
@@ -100,7 +102,7 @@ async def test_a_file_named_twice_counts_once_unless_it_is_named_in_two_ways(hom
     stores = home.openai.vector_stores
     store = await stores.create(name="twice")
     (file_id,) = await uploaded(home, 1)
-    batch = await stores.file_batches.create_and_poll(store.id, file_ids=[file_id, file_id])
+    batch = await stores.file_batches.create_and_poll(store.id, file_ids=[file_id, file_id], poll_interval_ms=20)
     assert (batch.file_counts.completed, batch.file_counts.total) == (1, 1)
     two: Any = [{"file_id": file_id, "attributes": {"n": n}} for n in (1, 2)]
     with pytest.raises(openai.BadRequestError) as refused:
@@ -113,7 +115,7 @@ async def test_a_cancelled_batch_says_so_and_what_is_indexed_stays(home: House) 
     stores = home.openai.vector_stores
     store = await stores.create(name="cancel")
     ids = await uploaded(home, 4)
-    done = await stores.file_batches.create_and_poll(store.id, file_ids=ids[:2])
+    done = await stores.file_batches.create_and_poll(store.id, file_ids=ids[:2], poll_interval_ms=20)
     await home.parts.library.ingestor.aclose()
     held = await stores.file_batches.create(store.id, file_ids=ids)
     assert (held.status, held.file_counts.completed, held.file_counts.in_progress) == ("in_progress", 2, 2)
@@ -130,7 +132,9 @@ async def test_a_batch_survives_a_restart(data_dir: Path, embedder: E5Embedder, 
         batch = await home.openai.vector_stores.file_batches.create(store.id, file_ids=await uploaded(home, 3))
         assert batch.file_counts.in_progress == 3
     async with house(data_dir, embedder, tokenizer) as home:
-        done = await home.openai.vector_stores.file_batches.poll(batch.id, vector_store_id=store.id)
+        done = await home.openai.vector_stores.file_batches.poll(
+            batch.id, vector_store_id=store.id, poll_interval_ms=20
+        )
         assert (done.status, done.file_counts.completed) == ("completed", 3)
 
 

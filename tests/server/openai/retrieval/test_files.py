@@ -99,7 +99,7 @@ async def test_a_file_is_gone_when_its_time_is_over_from_stores_too(home: House)
         file=LAMBDA, purpose="assistants", expires_after={"anchor": "created_at", "seconds": HOUR}
     )
     assert made.expires_at == made.created_at + HOUR
-    await stores.files.create_and_poll(made.id, vector_store_id=store.id)
+    await stores.files.create_and_poll(made.id, vector_store_id=store.id, poll_interval_ms=20)
     await later(home, HOUR - 60)
     assert (await stores.search(store.id, query="lambda")).data
     await later(home, 120)
@@ -177,7 +177,9 @@ async def test_a_deleted_file_is_in_no_file_of_the_data_directory(home: House, w
     files, stores, mark = home.openai.files, home.openai.vector_stores, "Quokkaberry"
     store = await stores.create(name="jam")
     made = await files.create(file=(f"{mark}.txt", f"{mark} jam keeps for a year.".encode()), purpose="assistants")
-    await stores.files.create_and_poll(made.id, vector_store_id=store.id, attributes={"fruit": mark})
+    await stores.files.create_and_poll(
+        made.id, vector_store_id=store.id, attributes={"fruit": mark}, poll_interval_ms=20
+    )
     assert (await stores.search(store.id, query=f"{mark} jam")).data
     if way == "store file":
         await stores.files.delete(made.id, vector_store_id=store.id)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.server.house import House
 
+pytestmark = pytest.mark.house("module")
 QUERY = "배송은 며칠 걸리나요?"
 TEXTS = ["반품은 7일 안에 합니다.", "배송은 이틀 걸립니다.", "비밀번호는 설정에서 바꿉니다."]
 BOTH = ["late_interaction", "learned"]

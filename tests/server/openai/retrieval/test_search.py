@@ -12,6 +12,7 @@ from retrieval.passages.tokenize import Tokenizer
 from tests.server.house import ENGLISH, House, house
 from tests.stub_engine import Finish
 
+pytestmark = pytest.mark.house("module")
 QUERY = "Where does the heron nest?"
 HERONS, TAXES = 200, "Tax returns are due at the end of May."
 # Each passes the one passage about taxes and none of the better ones: n is 0 there, 1 to 200 elsewhere.
@@ -131,6 +132,7 @@ async def test_of_several_queries_a_passage_keeps_its_best_score(home: House) ->
     assert list(both.values()) == sorted(both.values(), reverse=True)
 
 
+@pytest.mark.house("test")
 async def test_search_ranks_filters_and_explains(home: House) -> None:
     (store,) = [s async for s in home.openai.vector_stores.list() if s.name == "python"]
     path = f"/v1/vector_stores/{store.id}/search"

@@ -83,7 +83,9 @@ async def test_attributes_are_bounded(home: House, attributes: dict[str, Any]) -
 async def put(home: House, store_id: str, name: str, text: str, **settings: Any) -> str:
     """Uploaded, attached and completed: the file's id."""
     file = await home.openai.files.create(file=(name, text.encode()), purpose="assistants")
-    done = await home.openai.vector_stores.files.create_and_poll(file.id, vector_store_id=store_id, **settings)
+    done = await home.openai.vector_stores.files.create_and_poll(
+        file.id, vector_store_id=store_id, poll_interval_ms=20, **settings
+    )
     assert done.status == "completed", done
     return file.id
 
@@ -312,7 +314,9 @@ async def test_every_failure_has_one_of_openais_codes(home: House) -> None:
         ("photo.xyz", b"\x00\x01\xff", "unsupported_file"),
         ("broken.jsonl", b"{not json", "invalid_file"),
     ):
-        done = await home.openai.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=(name, content))
+        done = await home.openai.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=(name, content), poll_interval_ms=20
+        )
         assert (done.status, done.last_error and done.last_error.code) == ("failed", code)
     counts = (await home.openai.vector_stores.retrieve(store.id)).file_counts
     assert (counts.failed, counts.total) == (3, 3)
