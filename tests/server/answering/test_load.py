@@ -33,7 +33,8 @@ async def test_a_full_queue_answers_429_with_retry_after(
             assert caught.value.code == "queue_full"
             assert int(caught.value.response.headers["retry-after"]) > 0
             assert home.stub.requests == []
-        assert (await waiting).status == 200
+        async with await waiting as response:
+            assert response.status == 200
 
 
 @pytest.mark.parametrize("model", ["ragpod", "stub"])
