@@ -195,7 +195,7 @@ def attach(db: sqlite3.Connection, owner: str, store_id: str, wanted: Attachment
     if row["status"] in ("failed", "cancelled"):
         db.execute(
             "UPDATE store_files SET status = 'in_progress', stage = 'accepted', error_code = NULL,"
-            " error_message = NULL WHERE version = ?",
+            " error_message = NULL, attempt = attempt + 1 WHERE version = ?",
             (version,),
         )
     db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (now, store))
