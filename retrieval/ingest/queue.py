@@ -59,13 +59,13 @@ class Queue:
         return found
 
     def done(self, version: int) -> None:
-        """It is settled, or, where it was added meanwhile, waits again."""
+        """It is settled, or, where it was added meanwhile, waits again. Nothing happens the second time."""
         if version in self._again:
             self._again.discard(version)
             self.put_back(version)
         else:
             self._taken.discard(version)
-            self._unfinished.pop(version).set()
+            self._unfinished.pop(version, asyncio.Event()).set()
 
     def release(self) -> None:
         """Nobody waits any longer for what is unfinished."""

@@ -30,7 +30,8 @@ class Ingestor:
     """Works through the store's unfinished files, a few at a time.
 
     workers: files worked on at once; the embedder runs one call at a time anyway, and parsing and disk overlap with it.
-    first_pause: seconds before a file is tried again.
+    first_pause: seconds before a file is tried again; each pause is twice the one before. index_pause: seconds before
+    indexes are.
 
     Nothing that is raised ends it, and no file stays with a worker that has died.
     """
@@ -44,11 +45,13 @@ class Ingestor:
         *,
         workers: int = 4,
         first_pause: float = _FIRST_PAUSE,
+        index_pause: float = _INDEX_PAUSE,
     ) -> None:
         self._store = store
         self._manager = manager
         self._workers = workers
         self._first_pause = first_pause
+        self._index_pause = index_pause
         self._threads = Threads(workers + 1)
         self._steps = Steps(store, embedder, tokenizer, self._threads)
         self._queue = Queue()
@@ -153,8 +156,14 @@ class Ingestor:
     async def _index(self) -> None:
         """One refresh of a vector store's indexes for all that was published there since the last."""
         while not self._steps.stopping:
-            for store_id, versions in (await self._queue.next_published()).items():
-                await self._complete(store_id, versions)
+            published = await self._queue.next_published()
+            try:
+                for store_id, versions in published.items():
+                    await self._complete(store_id, versions)
+            except BaseException:
+                for store_id, versions in published.items():
+                    self._publish_again(store_id, versions)
+                raise
 
     async def _complete(self, store_id: str, versions: list[int]) -> None:
         try:
@@ -167,8 +176,11 @@ class Ingestor:
             if ends_task(error):
                 raise
             log.exception("the indexes of %s could not be brought up to date", store_id)
-            for version in versions:
-                asyncio.get_running_loop().call_later(_INDEX_PAUSE, self._queue.publish, version, store_id)
+            asyncio.get_running_loop().call_later(self._index_pause, self._publish_again, store_id, versions)
             return
         for version in versions:
             self._queue.done(version)
+
+    def _publish_again(self, store_id: str, versions: list[int]) -> None:
+        for version in versions:
+            self._queue.publish(version, store_id)

@@ -64,7 +64,9 @@ class Bench:
 
     @asynccontextmanager
     async def ingestor(self, embedder: FakeEmbedder, *, workers: int = 4) -> AsyncIterator[Ingestor]:
-        running = Ingestor(self.store, self.manager, embedder, self.tokenizer, workers=workers, first_pause=0.01)
+        running = Ingestor(
+            self.store, self.manager, embedder, self.tokenizer, workers=workers, first_pause=0.01, index_pause=0.01
+        )
         await running.start()
         try:
             yield running
