@@ -16,7 +16,7 @@ from retrieval.passages.identity import identify
 from retrieval.store import database
 from retrieval.store.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
 from retrieval.store.types import DAY, Attachment, Expired, Superseded, UnknownCursor
-from retrieval.types import AUTO, Chunking, ParsedDocument
+from retrieval.types import AUTO, Attributes, Chunking, ParsedDocument
 from tests.retrieval.publishing import DIM, attach, prepare, publish, texts, vector
 
 
@@ -500,6 +500,17 @@ def test_another_chunking_begins_a_new_version(store: Store, vs: str) -> None:
     assert (anew.version > done.version, anew.status, anew.attributes) == (True, "in_progress", {"k": "v"})
     assert texts(store, vs) == []
     assert store.attach("ann", vs, done.file_id).chunking == Chunking(400, 0)
+
+
+@pytest.mark.parametrize("given", [None, {}, {"n": 0}])
+def test_no_attributes_are_attributes_too_also_with_another_chunking(
+    store: Store, vs: str, given: Attributes | None
+) -> None:
+    done = publish(store, vs, "a.txt", ["alpha"], {"k": "v"})
+    expected = {"k": "v"} if given is None else given
+    for chunking in (Chunking(400, 0), Chunking(400, 0), Chunking(100, 0)):
+        anew = store.attach("ann", vs, done.file_id, given, chunking)
+        assert (anew.chunking, anew.attributes) == (chunking, expected)
 
 
 def test_unchanged_documents_are_not_kept_under_another_chunking(store: Store, vs: str) -> None:
