@@ -37,30 +37,29 @@ class Steps:
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    async def publish(self, version: int) -> str:
-        """Every step up to a visible version; returns the vector store. Raises Superseded, and what a step raises."""
-        published = False
-        while not published:
-            job = await self._threads.run(self._store.ingest_job, version)
-            if job.stage in ("accepted", "parsed"):
-                await self._threads.run(self._prepare, job)
-            await self._embed(job)
-            published = await self._threads.run(self._store.publish, version)
-        return job.store_id
+    async def publish(self, job: IngestJob) -> bool:
+        """Every step up to a visible version; False where it must be taken up again (see Store.publish).
+
+        Raises Superseded, and what a step raises.
+        """
+        if job.stage in ("accepted", "parsed"):
+            await self._threads.run(self._prepare, job)
+        await self._embed(job)
+        return await self._threads.run(self._store.publish, job.attempt)
 
     def _prepare(self, job: IngestJob) -> None:
         """Bytes to pending chunks. Raises ParseError, EmbedderMismatch, Superseded."""
-        store, version = self._store, job.version
-        store.claim_embedder(version, self._embedder.name, self._embedder.dim, self._embedder.lexical)
+        store, attempt = self._store, job.attempt
+        store.claim_embedder(attempt, self._embedder.name, self._embedder.dim, self._embedder.lexical)
         parsed = parse(store.file_content(job.owner, job.file_id), job.filename, job.media_type)
-        store.set_stage(version, "parsed")
+        store.set_stage(attempt, "parsed")
         documents = identify(job.store_id, job.filename, parsed)
-        known = store.keep_documents(version, documents)
+        known = store.keep_documents(attempt, documents)
         for batch in self._batches([document for document in documents if document.id not in known], job.chunking):
             if self.stopping:
                 raise Superseded("the ingestor is closing")
-            store.add_documents(version, batch)
-        store.finish_chunking(version, len(documents))
+            store.add_documents(attempt, batch)
+        store.finish_chunking(attempt, len(documents))
 
     def _batches(
         self, documents: Sequence[IdentifiedDocument], chunking: Chunking
@@ -86,10 +85,10 @@ class Steps:
         return chunks
 
     async def _embed(self, job: IngestJob) -> None:
-        pending = await self._threads.run(self._store.pending_keys, job.version)
+        pending = await self._threads.run(self._store.pending_keys, job.attempt)
         size = max(1, _EMBED_BATCH * AUTO.size // max(job.chunking.size, AUTO.size))
         for first in range(0, len(pending), size):
             keys = pending[first : first + size]
-            texts = await self._threads.run(self._store.pending_texts, keys)
+            texts = await self._threads.run(self._store.pending_texts, job.attempt, keys)
             vectors, codes, weights = await passage_vectors(self._embedder, texts)
-            await self._threads.run(self._store.save_vectors, job.version, keys, vectors, codes, weights)
+            await self._threads.run(self._store.save_vectors, job.attempt, keys, vectors, codes, weights)

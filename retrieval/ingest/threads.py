@@ -17,8 +17,16 @@ class Threads:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
+        return await loop.run_in_executor(self._pool, lambda: _called(function, *args, **kwargs))
 
     async def aclose(self) -> None:
         """Waits for what is running; what has not begun does not begin."""
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+
+
+def _called(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return function(*args, **kwargs)
+    except (StopIteration, GeneratorExit) as error:
+        # A future refuses the one, so that who awaits it would wait for ever; the other is a coroutine's own end.
+        raise RuntimeError(f"{type(error).__name__} out of a thread") from error

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from retrieval.indexes.manager import IndexManager
+from retrieval.ingest.lasting import ends_task
 from retrieval.store.store import Store
 
 log = logging.getLogger("ragpod.upkeep")
@@ -64,7 +65,9 @@ class Upkeep:
                 pause = await asyncio.to_thread(self._pause)
                 await asyncio.sleep(pause)
                 await _finished(asyncio.to_thread(self._round))
-            except Exception:  # whatever it is, the next round tries again
+            except BaseException as error:  # whatever it is, the next round tries again
+                if ends_task(error):
+                    raise
                 log.exception("the upkeep failed")
                 await asyncio.sleep(pause)
 

@@ -1,6 +1,6 @@
 """Files to text: bytes, a name and a media type in; documents with sections and attributes out.
 
-Pure and picklable, so that the same call can run in a limited child process.
+Pure and picklable, so that the same call can run in a limited child process; no setting of the process is touched.
 
 Door: itself.
 Imports: nothing.
@@ -10,24 +10,24 @@ import importlib
 
 from retrieval.parsing.errors import ParseError
 from retrieval.parsing.formats import detect
+from retrieval.parsing.limits import Limits, within
 from retrieval.types import ParsedDocument
 
-__all__ = ["MAX_CHARACTERS", "ParseError", "parse"]
+__all__ = ["Limits", "ParseError", "parse"]
 
-MAX_CHARACTERS = 100_000_000  # of text out of one file, over all its documents
+_USUAL = Limits()
 
 
-def parse(content: bytes, filename: str, media_type: str = "") -> list[ParsedDocument]:
+def parse(content: bytes, filename: str, media_type: str = "", limits: Limits = _USUAL) -> list[ParsedDocument]:
     """The documents of one file: one, or one a row for CSV and JSONL; none of them empty. Raises ParseError."""
     format = detect(filename, media_type)
-    if not content.strip():
+    if not content or content.isspace():
         raise ParseError("empty_file", f"{filename} is empty")
+    within(limits.bytes, len(content), filename, "bytes")
     parser = importlib.import_module(format.module)
-    documents = [document for document in parser.parse(content, filename) if document.text.strip()]
-    if not documents:
+    documents: list[ParsedDocument] = parser.parse(content, filename, limits)
+    kept = [document for document in documents if document.text and not document.text.isspace()]
+    if not kept:
         raise ParseError("empty_file", f"{filename} holds no text")
-    characters = sum(len(document.text) for document in documents)
-    if characters > MAX_CHARACTERS:
-        message = f"{filename} holds {characters:,} characters of text; at most {MAX_CHARACTERS:,} are indexed"
-        raise ParseError("too_large", message)
-    return documents
+    within(limits.characters, sum(len(document.text) for document in kept), filename, "characters of text")
+    return kept

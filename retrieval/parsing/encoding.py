@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 from retrieval.parsing.errors import ParseError
+from retrieval.parsing.limits import within
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -30,25 +31,26 @@ _CONTROL_SHARE = 0.005  # a stray control character is dirt, one in two hundred 
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:-]{2,40})", re.IGNORECASE)
 _CHARSET_WITHIN = 2048  # bytes at the head of an HTML file
 _NEWLINE = re.compile("\r\n?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def decode(content: bytes, filename: str, *, declared: bool = False) -> str:
+def decode(content: bytes, filename: str, *, declared: bool = False, most: int | None = None) -> str:
     """Text of a file, cleaned as `clean` does. declared: believe `charset=` at its head (HTML) where it is not UTF-8.
 
-    Raises ParseError invalid_file for binaries and for unknown or broken encodings.
+    most: characters. Raises ParseError invalid_file for binaries and for unknown or broken encodings, too_large.
     """
     for magic, kind in _MAGIC:
         if content.startswith(magic):
             raise ParseError("invalid_file", f"{filename} is not text: its content is a {kind}")
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return _checked(_strict(content[len(mark) :], encoding, filename), filename)
+            return _checked(_strict(memoryview(content)[len(mark) :], encoding, filename), filename, most)
     if b"\x00" in content:
         raise ParseError("invalid_file", f"{filename} is not text: it holds NUL bytes")
     candidates = ["utf-8", *([_declared(content)] if declared else []), "cp949"]
     for encoding in candidates:
         try:
-            return _checked(content.decode(encoding), filename)
+            return _checked(content.decode(encoding), filename, most)
         except (UnicodeDecodeError, LookupError):
             continue
     _strict(content, "utf-8", filename)
@@ -59,13 +61,13 @@ def clean(text: str) -> str:
     """NFC, newlines as \\n, no byte order mark, lone surrogates and control characters made harmless."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text.removeprefix("\ufeff"))
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = _SURROGATE.sub("?", text)
     return _CONTROL.sub(" ", _NEWLINE.sub("\n", text))
 
 
-def _strict(content: bytes, encoding: str, filename: str) -> str:
+def _strict(content: bytes | memoryview, encoding: str, filename: str) -> str:
     try:
-        return content.decode(encoding)
+        return str(content, encoding)
     except UnicodeDecodeError as error:
         message = (
             f"{filename} is neither UTF-8, UTF-16 nor CP949 text: byte {error.start} cannot be read as {encoding}; "
@@ -79,7 +81,9 @@ def _declared(content: bytes) -> str:
     return found.group(1).decode("ascii") if found else "cp949"
 
 
-def _checked(text: str, filename: str) -> str:
+def _checked(text: str, filename: str, most: int | None) -> str:
+    if most is not None:
+        within(most, len(text), filename, "characters of text")
     sample = text[:100_000]
     if len(_CONTROL.findall(sample)) > max(2, _CONTROL_SHARE * len(sample)):
         raise ParseError("invalid_file", f"{filename} is not text: it is full of control characters")

@@ -8,7 +8,7 @@ from retrieval.parsing.errors import ParseError
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`module` holds `parse(content: bytes, filename: str) -> list[ParsedDocument]`; imported when first needed."""
+    """`module` holds `parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]`; imported late."""
 
     name: str
     module: str

@@ -1,12 +1,14 @@
 """HTML to readable text: navigation, scripts and controls left out, headings as sections, tables as rows."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from html import unescape
 from itertools import pairwise
 from pathlib import PurePath
 
 from retrieval.parsing.encoding import clean, decode
+from retrieval.parsing.limits import Budget, Limits, characters
 from retrieval.parsing.markdown import sections
 from retrieval.parsing.markup import Tag, tokens
 from retrieval.parsing.readable import ReadableText
@@ -38,20 +40,29 @@ _MIN_MAIN = 0.2  # of the page's text that <main> must hold to be believed
 _MAX_INDENT = 4
 
 
-def parse(content: bytes, filename: str) -> list[ParsedDocument]:
-    source = decode(content, filename, declared=True)
-    stream = [token if isinstance(token, Tag) else clean(unescape(token)) for token in tokens(source)]
-    main, page = _read(stream, only_main=True), _read(stream)
+def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]:
+    stream = list(_stream(decode(content, filename, declared=True), filename, limits))
+    read = partial(_read, stream, filename, limits)
+    main, page = read(only_main=True), read()
     best = main if len(main.text()) > _MIN_MAIN * len(page.text()) else page
     if not best.text():
-        best = _read(stream, keep_all=True)
+        best = read(keep_all=True)
     names = (name for _, _, name in best.headings if name)
     title = _title(stream) or next(names, PurePath(filename).stem)
     return [ParsedDocument(text=best.text(), title=title, sections=sections(best.headings), url=_canonical(stream))]
 
 
-def _read(stream: Sequence[Tag | str], *, only_main: bool = False, keep_all: bool = False) -> ReadableText:
-    reader = _Reader(_layout_rows(stream), keep_all)
+def _stream(source: str, filename: str, limits: Limits) -> Iterator[Tag | str]:
+    budget = Budget(limits.tokens, filename, "tags and texts between them")
+    for token in tokens(source):
+        budget.take(1)
+        yield token if isinstance(token, Tag) else clean(unescape(token))
+
+
+def _read(
+    stream: Sequence[Tag | str], filename: str, limits: Limits, *, only_main: bool = False, keep_all: bool = False
+) -> ReadableText:
+    reader = _Reader(_layout_rows(stream), keep_all, ReadableText(characters(limits, filename)))
     for index, token in enumerate(stream):
         if isinstance(token, Tag):
             reader.tag(token, index)
@@ -64,8 +75,8 @@ def _read(stream: Sequence[Tag | str], *, only_main: bool = False, keep_all: boo
 class _Reader:
     """The open elements, and what follows from them for the text at hand."""
 
-    def __init__(self, layout_rows: frozenset[int], keep_all: bool) -> None:
-        self.text = ReadableText()
+    def __init__(self, layout_rows: frozenset[int], keep_all: bool, text: ReadableText) -> None:
+        self.text = text
         self.dropping = 0  # open elements whose text is left out
         self.mains = 0
         self._open: list[tuple[str, str]] = []  # name, what it is: "dropped", "main" or ""

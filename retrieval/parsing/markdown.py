@@ -11,6 +11,7 @@ from pathlib import PurePath
 from markdown_it import MarkdownIt
 
 from retrieval.parsing.encoding import decode
+from retrieval.parsing.limits import Limits, within
 from retrieval.types import ParsedDocument, Section
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -23,8 +24,9 @@ _MAX_HEADING = 300  # characters: more is a paragraph over a rule that touches i
 _blocks = MarkdownIt("commonmark").disable(["inline", "reference"])
 
 
-def parse(content: bytes, filename: str) -> list[ParsedDocument]:
-    text = decode(content, filename)
+def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]:
+    text = decode(content, filename, most=limits.characters)
+    within(limits.lines, text.count("\n") + 1, filename, "lines of Markdown")
     fields: dict[str, str] = {}
     if front := _FRONT_MATTER.match(text):
         fields = {key.lower(): value.strip("\"'") for key, value in _FIELD.findall(front.group(1) or "")}

@@ -3,11 +3,13 @@
 from pathlib import PurePath
 
 from retrieval.parsing.encoding import decode
+from retrieval.parsing.limits import Limits, within
 from retrieval.types import ParsedDocument, Section
 
 
-def parse(content: bytes, filename: str) -> list[ParsedDocument]:
-    text = decode(content, filename)
+def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]:
+    text = decode(content, filename, most=limits.characters)
+    within(limits.pages, text.count("\f") + 1, filename, "pages")
     return [ParsedDocument(text=text, title=PurePath(filename).stem, sections=_pages(text))]
 
 

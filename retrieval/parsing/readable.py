@@ -2,15 +2,18 @@
 
 import re
 
+from retrieval.parsing.limits import Budget
+
 _SPACES = re.compile(r"\s+")
 _MAX_HEADING = 300
 _MAX_MARK = 120  # characters: forty empty cells
 
 
 class ReadableText:
-    """`headings` holds (character offset, level, name) of each heading closed so far, ascending."""
+    """`headings` holds (character offset, level, name) of each heading closed so far, ascending. budget: characters."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self.headings: list[tuple[int, int, str]] = []
         self._parts: list[str] = []
         self._length = 0
@@ -70,5 +73,6 @@ class ReadableText:
 
     def _append(self, text: str) -> None:
         if text:
+            self._budget.take(len(text))
             self._parts.append(text)
             self._length += len(text)

@@ -9,6 +9,7 @@ import orjson
 
 from retrieval.parsing.encoding import clean
 from retrieval.parsing.errors import ParseError
+from retrieval.parsing.limits import Budget, Limits, characters
 from retrieval.types import Attribute, ParsedDocument
 
 _COLUMNS = {
@@ -31,20 +32,29 @@ def known(column: str) -> bool:
     return column.strip().casefold() in _ROLE
 
 
-def documents(rows: Iterable[tuple[int, Mapping[str, Any]]], filename: str, unit: str) -> Iterator[ParsedDocument]:
-    """(number, record) pairs to documents, rows without text left out. Raises ParseError where an id comes twice."""
+def documents(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], filename: str, unit: str, limits: Limits
+) -> Iterator[ParsedDocument]:
+    """(number, record) pairs to documents, rows without text left out.
+
+    Raises ParseError where an id comes twice, and as soon as there are more rows or characters than there may be.
+    """
     seen: dict[str, int] = {}
+    count, budget = Budget(limits.rows, filename, f"{unit}s"), characters(limits, filename)
     for number, record in rows:
-        document = _document(record)
-        if not document.text.strip():
+        document = _document(record, characters(limits, filename))
+        if not document.text or document.text.isspace():
             continue
+        count.take(1)
+        budget.take(len(document.text))
         if document.external_id and (first := seen.setdefault(document.external_id, number)) != number:
             message = f"{filename}: {unit} {number} repeats the id {document.external_id!r} of {unit} {first}"
             raise ParseError("invalid_file", message)
         yield document
 
 
-def _document(record: Mapping[str, Any]) -> ParsedDocument:
+def _document(record: Mapping[str, Any], names: Budget) -> ParsedDocument:
+    """names: characters of dotted keys, which repeat the outer key for each inner one."""
     parts: dict[str, str] = {}
     fields: list[tuple[str, Any]] = []
     for column, value in record.items():
@@ -52,7 +62,7 @@ def _document(record: Mapping[str, Any]) -> ParsedDocument:
         if role and not parts.get(role) and not isinstance(value, dict):
             parts[role] = _written(value)
         else:
-            fields.extend(_flattened(column, value, 0))
+            fields.extend(_flattened(column, value, 0, names))
     attributes, overflow = _attributes(fields)
     title = parts.get("title") or parts.get("question", "")
     body = [parts.get(role, "") for role in ("question", "text", "answer")]
@@ -69,12 +79,13 @@ def _document(record: Mapping[str, Any]) -> ParsedDocument:
     )
 
 
-def _flattened(key: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
+def _flattened(key: str, value: Any, depth: int, names: Budget) -> Iterator[tuple[str, Any]]:
     """Nested objects to dotted keys (`metadata` is BEIR's envelope and leaves no prefix); lists to one value."""
     if isinstance(value, dict) and depth < _MAX_DEPTH:
         for inner, item in value.items():
+            names.take(len(key) + len(inner))
             name = inner if key == "metadata" and not depth else f"{key}.{inner}"
-            yield from _flattened(name, item, depth + 1)
+            yield from _flattened(name, item, depth + 1, names)
     else:
         yield clean(key).strip(), value
 

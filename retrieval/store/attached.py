@@ -175,10 +175,12 @@ def attach(db: sqlite3.Connection, owner: str, store_id: str, wanted: Attachment
     store, file = live_store(db, owner, store_id, now)["n"], file_row(db, owner, wanted.file_id, now)
     _cancel_others(db, store, file)
     row = _version_of(db, store, file)
-    chunking = wanted.chunking or (Chunking(row["chunk_size"], row["chunk_overlap"]) if row else Chunking())
-    if row is not None and chunking != Chunking(row["chunk_size"], row["chunk_overlap"]):
-        wanted = Attachment(wanted.file_id, wanted.attributes or store_file_of(row).attributes, chunking)
-        remove_version(db, row["version"])
+    held = None if row is None else store_file_of(row)
+    chunking = wanted.chunking or (Chunking() if held is None else held.chunking)
+    if held is not None and chunking != held.chunking:
+        attributes = held.attributes if wanted.attributes is None else wanted.attributes
+        wanted = Attachment(wanted.file_id, attributes, chunking)
+        remove_version(db, held.version)
     db.execute(
         "INSERT OR IGNORE INTO store_files (store, file, filename, sha256, attributes, created_at, chunk_size,"
         " chunk_overlap) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -195,7 +197,7 @@ def attach(db: sqlite3.Connection, owner: str, store_id: str, wanted: Attachment
     if row["status"] in ("failed", "cancelled"):
         db.execute(
             "UPDATE store_files SET status = 'in_progress', stage = 'accepted', error_code = NULL,"
-            " error_message = NULL WHERE version = ?",
+            " error_message = NULL, attempt = attempt + 1 WHERE version = ?",
             (version,),
         )
     db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (now, store))

@@ -15,7 +15,7 @@ from retrieval.store.types import Expired, NewerDatabase, NotFound
 
 FILENAME = "ragpod.db"
 # The schema's history: PRAGMA user_version counts the scripts that a database has been through.
-SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
+SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
 
 
 class Database:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from retrieval.store.database import Database
 from retrieval.store.rows import live_version
-from retrieval.store.types import Superseded
+from retrieval.store.types import Attempt, Superseded
 
 _LOG = "INSERT INTO changes (store, chunk, added) SELECT a.store, c.key, {added} FROM store_files a"
 _LOG += " JOIN documents d ON d.version = a.version JOIN chunks c ON c.document = d.n WHERE a.version = :version"
@@ -16,21 +16,22 @@ _LOG_REMOVED = _LOG.format(added=0)
 class Publishing(Database):
     """For the ingestor."""
 
-    def publish(self, version: int) -> bool:
+    def publish(self, attempt: Attempt) -> bool:
         """Makes a completely embedded version visible, in the place of the one that its filename had.
 
         False: something that it had counted on went away meanwhile (a kept document was deleted), so it is back
         at stage `accepted` and must be worked through again. Raises Superseded.
         """
         with self.write() as db:
-            row = live_version(db, version)
+            row = live_version(db, attempt)
             if row["visible"]:
                 return True
             if not _is_whole(db, row):
-                _discard(db, version)
-                db.execute("UPDATE store_files SET stage = 'accepted' WHERE version = ?", (version,))
+                _discard(db, attempt.version)
+                db.execute("UPDATE store_files SET stage = 'accepted' WHERE version = ?", (attempt.version,))
                 return False
-            db.execute(_LOG_ADDED, {"version": version})
+            values = {"version": attempt.version}
+            db.execute(_LOG_ADDED, values)
             _replace_visible(db, row)
             db.execute(
                 "UPDATE store_files SET visible = 1, stage = 'embedded', embedded = chunks, usage_bytes = ("
@@ -39,7 +40,7 @@ class Publishing(Database):
                 "  FROM documents d JOIN chunks c ON c.document = d.n JOIN vectors v ON v.chunk = c.key"
                 "  JOIN token_codes t ON t.chunk = c.key LEFT JOIN lexical_weights w ON w.chunk = c.key"
                 "  WHERE d.version = :version) WHERE version = :version",
-                {"version": version},
+                values,
             )
             return True
 
@@ -52,15 +53,15 @@ class Publishing(Database):
                 [(version,) for version in versions],
             )
 
-    def fail(self, version: int, code: str, message: str) -> None:
+    def fail(self, attempt: Attempt, code: str, message: str) -> None:
         """Drops what was pending; what is visible stays so. Raises Superseded."""
         with self.write() as db:
-            if live_version(db, version)["visible"]:
-                raise Superseded(f"file version {version} is published already")
-            _discard(db, version)
+            if live_version(db, attempt)["visible"]:
+                raise Superseded(f"{attempt}: it is published already")
+            _discard(db, attempt.version)
             db.execute(
                 "UPDATE store_files SET status = 'failed', error_code = ?, error_message = ? WHERE version = ?",
-                (code, message, version),
+                (code, message, attempt.version),
             )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from retrieval.store.types import (
     DAY,
+    Attempt,
     File,
     FileCounts,
     FileError,
@@ -106,13 +107,13 @@ def passage_of(row: sqlite3.Row) -> Passage:
     )
 
 
-def live_version(db: sqlite3.Connection, version: int) -> sqlite3.Row:
-    """Raises Superseded."""
+def live_version(db: sqlite3.Connection, attempt: Attempt) -> sqlite3.Row:
+    """The row of its version, in the transaction of the step that asks. Raises Superseded."""
     row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM store_files WHERE version = ? AND status = 'in_progress'", (version,)
+        "SELECT * FROM store_files WHERE version = ? AND attempt = ? AND status = 'in_progress'", attempt
     ).fetchone()
     if row is None:
-        raise Superseded(f"file version {version} is no longer in progress")
+        raise Superseded(f"{attempt}: it is no longer in progress")
     return row
 
 

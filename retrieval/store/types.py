@@ -5,7 +5,10 @@ StoreError
 │   ├── Expired         the vector store's time is over: it has been emptied, or is about to be
 │   └── UnknownCursor   a page was asked for after or before an id that is not in the list
 ├── EmbedderMismatch    the vector store holds another model's vectors; they are never mixed
-├── Superseded          the file version was cancelled, deleted or replaced while it was worked on
+├── Superseded          the file version was cancelled, deleted, replaced or put up again while it was worked on
+├── StoreUnavailable    the database is locked, or cannot be read or written now: try again later
+├── StoreFull           no room is left for what is to be written: try again when there is some
+├── StoreConflict       it contradicts what is there already
 ├── NewerDatabase       the database was written by a newer ragpod
 └── DataDirLocked       another process holds the data directory
 """
@@ -44,6 +47,18 @@ class UnknownCursor(NotFound):
 
 
 class EmbedderMismatch(StoreError):
+    pass
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreFull(StoreError):
+    pass
+
+
+class StoreConflict(StoreError):
     pass
 
 
@@ -185,11 +200,24 @@ class Passage:
     token_code: bytes
 
 
+class Attempt(NamedTuple):
+    """One go at a file version, by one worker: every step names it, and is Superseded when a later one has begun.
+
+    number: ascending for a version; others may have been in between.
+    """
+
+    version: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"file version {self.version}, attempt {self.number}"
+
+
 @dataclass(frozen=True, slots=True)
 class IngestJob:
     """What an ingest worker needs to know about a file version."""
 
-    version: int
+    attempt: Attempt
     owner: str
     store_id: str
     file_id: str

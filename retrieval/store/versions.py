@@ -1,7 +1,8 @@
 """A file version on its way into a vector store: pending documents, then vectors, then visible in one transaction.
 
 Chunks get their integer keys when they are pending; nothing that searches sees them before `publish` writes the change
-log. Every step is a transaction that first checks that the version is still wanted, and raises Superseded if not.
+log. Every step is a transaction that first checks that the version is still wanted and its attempt the latest, and
+raises Superseded if not.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from models.base import FloatArray
 from retrieval.store.database import Database, to_json
 from retrieval.store.rows import live_version
-from retrieval.store.types import EmbedderMismatch, FileStage, IngestJob, Superseded, VectorSpace
+from retrieval.store.types import Attempt, EmbedderMismatch, FileStage, IngestJob, VectorSpace
 from retrieval.types import Chunking, IdentifiedDocument, NewChunk, indexed_text
 
 
@@ -28,19 +29,17 @@ class Versions(Database):
             rows = db.execute("SELECT version FROM store_files WHERE status = 'in_progress' ORDER BY version")
             return [row["version"] for row in rows]
 
-    def is_unfinished(self, version: int) -> bool:
-        with self.read() as db:
-            sql = "SELECT 1 FROM store_files WHERE version = ? AND status = 'in_progress'"
-            return db.execute(sql, (version,)).fetchone() is not None
-
-    def ingest_job(self, version: int) -> IngestJob:
-        """Raises Superseded."""
-        with self.read() as db:
-            row = live_version(db, version)
+    def take_up(self, version: int) -> IngestJob:
+        """Begins an attempt: who was at an earlier one has nothing more to write. Raises Superseded."""
+        sql = "UPDATE store_files SET attempt = attempt + 1 WHERE version = ? RETURNING attempt"
+        with self.write(durable=False) as db:
+            raised = db.execute(sql, (version,)).fetchone()
+            attempt = Attempt(version, raised["attempt"] if raised else 0)
+            row = live_version(db, attempt)
             file = db.execute("SELECT * FROM files WHERE n = ?", (row["file"],)).fetchone()
             store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (row["store"],)).fetchone()
             return IngestJob(
-                version=version,
+                attempt=attempt,
                 owner=store["owner"],
                 store_id=store["id"],
                 file_id=file["id"],
@@ -51,10 +50,10 @@ class Versions(Database):
                 chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
             )
 
-    def claim_embedder(self, version: int, name: str, dim: int, lexical: bool = False) -> None:
+    def claim_embedder(self, attempt: Attempt, name: str, dim: int, lexical: bool = False) -> None:
         """Binds an empty vector store to a model. Raises EmbedderMismatch, Superseded."""
         with self.write(durable=False) as db:
-            number = live_version(db, version)["store"]
+            number = live_version(db, attempt)["store"]
             store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (number,)).fetchone()
             held = VectorSpace(store["embedder"], store["dim"], bool(store["lexical"]))
             given = VectorSpace(name, dim, lexical)
@@ -68,71 +67,73 @@ class Versions(Database):
             sql = "UPDATE vector_stores SET embedder = ?, dim = ?, lexical = ? WHERE n = ?"
             db.execute(sql, (*given, store["n"]))
 
-    def set_stage(self, version: int, stage: FileStage) -> None:
+    def set_stage(self, attempt: Attempt, stage: FileStage) -> None:
         """Raises Superseded."""
         with self.write(durable=False) as db:
-            live_version(db, version)
-            db.execute("UPDATE store_files SET stage = ? WHERE version = ?", (stage, version))
+            live_version(db, attempt)
+            db.execute("UPDATE store_files SET stage = ? WHERE version = ?", (stage, attempt.version))
 
-    def keep_documents(self, version: int, documents: Sequence[IdentifiedDocument]) -> set[str]:
+    def keep_documents(self, attempt: Attempt, documents: Sequence[IdentifiedDocument]) -> set[str]:
         """Ids of those that need no work: unchanged in the visible version, or pending already. Raises Superseded."""
         with self.write(durable=False) as db:
-            row = live_version(db, version)
+            row = live_version(db, attempt)
             db.executemany(
                 "INSERT OR IGNORE INTO kept_documents (version, document, ordinal) VALUES (?, ?, ?)",
                 _unchanged(db, row, documents),
             )
             kept = "SELECT d.id FROM kept_documents k JOIN documents d ON d.n = k.document WHERE k.version = :version"
             own = "SELECT id FROM documents WHERE version = :version"
-            return {found["id"] for found in db.execute(f"{kept} UNION {own}", {"version": version})}
+            return {found["id"] for found in db.execute(f"{kept} UNION {own}", {"version": attempt.version})}
 
-    def add_documents(self, version: int, documents: Iterable[tuple[IdentifiedDocument, Sequence[NewChunk]]]) -> None:
+    def add_documents(
+        self, attempt: Attempt, documents: Iterable[tuple[IdentifiedDocument, Sequence[NewChunk]]]
+    ) -> None:
         """Pending documents with their chunks, in one transaction. Raises Superseded."""
         with self.write(durable=False) as db:
-            attributes = live_version(db, version)["attributes"]
+            attributes = live_version(db, attempt)["attributes"]
             for document, chunks in documents:
-                number = _insert_document(db, version, attributes, document)
+                number = _insert_document(db, attempt.version, attributes, document)
                 db.executemany(
                     _INSERT_CHUNK, [_chunk_row(number, document, i, chunk) for i, chunk in enumerate(chunks)]
                 )
 
-    def finish_chunking(self, version: int, documents: int) -> None:
+    def finish_chunking(self, attempt: Attempt, documents: int) -> None:
         """documents: how many the file has; kept and pending ones must come to that before it is published."""
         with self.write(durable=False) as db:
-            row = live_version(db, version)
-            _reuse_vectors(db, version, row["store"])
-            db.execute(_COUNT_CHUNKS, {"version": version, "documents": documents})
+            row = live_version(db, attempt)
+            _reuse_vectors(db, attempt.version, row["store"])
+            db.execute(_COUNT_CHUNKS, {"version": attempt.version, "documents": documents})
 
 
 class Vectors(Database):
     """For the ingestor: of a version's pending passages, token codes and lexical weights beside them."""
 
-    def pending_keys(self, version: int) -> list[int]:
-        """Chunks without a vector, ascending."""
+    def pending_keys(self, attempt: Attempt) -> list[int]:
+        """Chunks without a vector, ascending. Raises Superseded."""
         with self.read() as db:
+            live_version(db, attempt)
             rows = db.execute(
                 "SELECT c.key FROM documents d JOIN chunks c ON c.document = d.n WHERE d.version = ?"
                 " AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk = c.key) ORDER BY c.key",
-                (version,),
+                (attempt.version,),
             )
             return [row["key"] for row in rows]
 
-    def pending_texts(self, keys: Sequence[int]) -> list[str]:
-        """What is to be embedded for each of them. Raises Superseded when one is gone."""
+    def pending_texts(self, attempt: Attempt, keys: Sequence[int]) -> list[str]:
+        """What is to be embedded for each of them. Raises Superseded."""
         with self.read() as db:
+            live_version(db, attempt)
             rows = db.execute(
                 "SELECT c.key, c.text, c.headings, d.title FROM chunks c JOIN documents d ON d.n = c.document"
                 " WHERE c.key IN (SELECT value FROM json_each(?))",
                 (json.dumps(keys),),
             )
             texts = {row["key"]: indexed_text(row["title"], json.loads(row["headings"]), row["text"]) for row in rows}
-        if len(texts) < len(keys):
-            raise Superseded("chunks went away while they were embedded")
         return [texts[key] for key in keys]
 
     def save_vectors(
         self,
-        version: int,
+        attempt: Attempt,
         keys: Sequence[int],
         vectors: FloatArray,
         codes: Sequence[bytes],
@@ -141,13 +142,13 @@ class Vectors(Database):
         """vectors: (n, dim), kept as float16. weights: None where the embedder has none. Raises Superseded."""
         rows = [row.tobytes() for row in vectors.astype("<f2")]
         with self.write(durable=False) as db:
-            live_version(db, version)
+            live_version(db, attempt)
             db.executemany("INSERT INTO vectors (chunk, vector) VALUES (?, ?)", zip(keys, rows, strict=True))
             db.executemany("INSERT INTO token_codes (chunk, code) VALUES (?, ?)", zip(keys, codes, strict=True))
             if weights is not None:
                 sql = "INSERT INTO lexical_weights (chunk, weights) VALUES (?, ?)"
                 db.executemany(sql, zip(keys, weights, strict=True))
-            db.execute("UPDATE store_files SET embedded = embedded + ? WHERE version = ?", (len(keys), version))
+            db.execute("UPDATE store_files SET embedded = embedded + ? WHERE version = ?", (len(keys), attempt.version))
 
 
 _OF_VERSION = (

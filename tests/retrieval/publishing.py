@@ -11,6 +11,7 @@ from models.base import FloatArray
 from retrieval.passages.identity import identify
 from retrieval.passages.lexical_weights import encode_weights
 from retrieval.store.store import Store, StoreFile
+from retrieval.store.types import Attempt
 from retrieval.types import Attributes, NewChunk, ParsedDocument, Span
 
 DIM = 16
@@ -36,27 +37,29 @@ def attach(store: Store, store_id: str, filename: str, content: str, attributes:
 
 def prepare(
     store: Store, version: int, documents: Sequence[ParsedDocument], embed: bool = True, lexical: bool = False
-) -> None:
+) -> Attempt:
     """Up to, but without, publishing: one chunk a document. lexical: as by an embedder that gives lexical weights."""
-    job = store.ingest_job(version)
+    job = store.take_up(version)
+    attempt = job.attempt
     identified = identify(job.store_id, job.filename, documents)
-    store.claim_embedder(version, "synthetic", DIM, lexical)
-    known = store.keep_documents(version, identified)
+    store.claim_embedder(attempt, "synthetic", DIM, lexical)
+    known = store.keep_documents(attempt, identified)
     store.add_documents(
-        version,
+        attempt,
         [
             (each, [NewChunk(Span(0, len(each.parsed.text)), each.parsed.text, each.parsed.text.lower().split())])
             for each in identified
             if each.id not in known
         ],
     )
-    store.finish_chunking(version, len(identified))
-    pending = store.pending_keys(version)
+    store.finish_chunking(attempt, len(identified))
+    pending = store.pending_keys(attempt)
     if embed and pending:
-        texts = store.pending_texts(pending)
+        texts = store.pending_texts(attempt, pending)
         weights = [encode_weights(token_weights(text)) for text in texts] if lexical else None
         vectors = np.stack([vector(text) for text in texts])
-        store.save_vectors(version, pending, vectors, [b"code"] * len(pending), weights)
+        store.save_vectors(attempt, pending, vectors, [b"code"] * len(pending), weights)
+    return attempt
 
 
 def publish(
@@ -74,8 +77,7 @@ def publish(
         return attached
     own = list(rows) or [{}] * len(texts)
     documents = [ParsedDocument(t, attributes=a) for t, a in zip(texts, own, strict=True)]
-    prepare(store, attached.version, documents, lexical=lexical)
-    assert store.publish(attached.version)
+    assert store.publish(prepare(store, attached.version, documents, lexical=lexical))
     store.complete([attached.version])
     return store.get_store_file("ann", store_id, attached.file_id)
 

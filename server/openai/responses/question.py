@@ -122,7 +122,7 @@ class Responding:
         options = tool.ranking_options if tool else None
         threshold = options.score_threshold if options else None
         return self._asking.search_params(
-            filters=tool.filters if tool and tool.filters else extension.filters,
+            filters=extension.filters if tool is None or tool.filters is None else tool.filters,
             keep=tool.max_num_results if tool and tool.max_num_results else extension.top_k,
             min_score=extension.min_score if threshold is None else threshold,
             rerank=False if options and options.ranker == "none" else extension.rerank,

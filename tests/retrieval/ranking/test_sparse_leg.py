@@ -89,9 +89,9 @@ def test_a_store_of_an_embedder_without_lexical_weights_has_no_third_index(
 
 def test_lexical_weights_are_part_of_what_a_store_holds(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    version = attach(store, vs, "b.txt", "beta").version
+    attempt = store.take_up(attach(store, vs, "b.txt", "beta").version).attempt
     with pytest.raises(EmbedderMismatch, match=r"embeds with synthetic .*lexical weights"):
-        store.claim_embedder(version, "synthetic", DIM, lexical=True)
+        store.claim_embedder(attempt, "synthetic", DIM, lexical=True)
 
 
 def test_the_same_text_takes_its_weights_along(store: CountingStore, vs: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from retrieval.passages.identity import identify
 from retrieval.store import database
 from retrieval.store.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
 from retrieval.store.types import DAY, Attachment, Expired, Superseded, UnknownCursor
-from retrieval.types import AUTO, Chunking, ParsedDocument
+from retrieval.types import AUTO, Attributes, Chunking, ParsedDocument
 from tests.retrieval.publishing import DIM, attach, prepare, publish, texts, vector
 
 
@@ -123,9 +123,9 @@ def test_clients_that_attach_one_file_at_once_make_one_version(store: Store, vs:
 def test_a_pending_version_is_not_seen_and_the_old_one_stays_until_it_is_published(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["old"])
     new = attach(store, vs, "a.txt", "new")
-    prepare(store, new.version, [ParsedDocument("new")])
+    attempt = prepare(store, new.version, [ParsedDocument("new")])
     assert texts(store, vs) == ["old"]
-    assert store.publish(new.version)
+    assert store.publish(attempt)
     assert texts(store, vs) == ["new"]
     assert [each.file_id for each in store.list_store_files("ann", vs).items] == [new.file_id]
 
@@ -133,8 +133,8 @@ def test_a_pending_version_is_not_seen_and_the_old_one_stays_until_it_is_publish
 def test_a_version_without_all_its_vectors_is_not_published(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["old"])
     new = attach(store, vs, "a.txt", "new")
-    prepare(store, new.version, [ParsedDocument("new")], embed=False)
-    assert not store.publish(new.version)
+    attempt = prepare(store, new.version, [ParsedDocument("new")], embed=False)
+    assert not store.publish(attempt)
     assert texts(store, vs) == ["old"]
     assert store.get_store_file("ann", vs, new.file_id).stage == "accepted"
 
@@ -142,8 +142,8 @@ def test_a_version_without_all_its_vectors_is_not_published(store: Store, vs: st
 def test_a_failed_replacement_leaves_the_old_version_visible(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["old"])
     new = attach(store, vs, "a.txt", "broken")
-    prepare(store, new.version, [ParsedDocument("broken")])
-    store.fail(new.version, "invalid_file", "it is broken")
+    attempt = prepare(store, new.version, [ParsedDocument("broken")])
+    store.fail(attempt, "invalid_file", "it is broken")
     failed = store.get_store_file("ann", vs, new.file_id)
     assert (failed.status, failed.error and failed.error.message) == ("failed", "it is broken")
     assert texts(store, vs) == ["old"]
@@ -152,13 +152,13 @@ def test_a_failed_replacement_leaves_the_old_version_visible(store: Store, vs: s
 
 def test_the_latest_version_of_a_filename_cancels_the_one_in_progress(store: Store, vs: str) -> None:
     middle = attach(store, vs, "a.txt", "middle")
-    prepare(store, middle.version, [ParsedDocument("middle")])
+    middle_attempt = prepare(store, middle.version, [ParsedDocument("middle")])
     last = attach(store, vs, "a.txt", "last")
     assert store.get_store_file("ann", vs, middle.file_id).status == "cancelled"
     with pytest.raises(Superseded):
-        store.publish(middle.version)
-    prepare(store, last.version, [ParsedDocument("last")])
-    assert store.publish(last.version)
+        store.publish(middle_attempt)
+    last_attempt = prepare(store, last.version, [ParsedDocument("last")])
+    assert store.publish(last_attempt)
     assert texts(store, vs) == ["last"]
 
 
@@ -166,10 +166,10 @@ def test_rows_that_did_not_change_keep_their_keys_and_are_not_embedded_again(sto
     publish(store, vs, "a.csv", ["one", "two", "three"])
     before, _ = store.visible_keys(vs)
     new = attach(store, vs, "a.csv", "another")
-    prepare(store, new.version, [ParsedDocument(t) for t in ("zero", "three", "one")], embed=False)
-    assert store.pending_texts(store.pending_keys(new.version)) == ["zero"]
-    prepare(store, new.version, [ParsedDocument(t) for t in ("zero", "three", "one")])
-    assert store.publish(new.version)
+    attempt = prepare(store, new.version, [ParsedDocument(t) for t in ("zero", "three", "one")], embed=False)
+    assert store.pending_texts(attempt, store.pending_keys(attempt)) == ["zero"]
+    attempt = prepare(store, new.version, [ParsedDocument(t) for t in ("zero", "three", "one")])
+    assert store.publish(attempt)
     after, _ = store.visible_keys(vs)
     assert set(before) & set(after) == {before[0], before[2]}
     assert store.store_file_content("ann", vs, new.file_id) == ["zero", "three", "one"]
@@ -180,9 +180,9 @@ def test_rows_that_did_not_change_keep_their_keys_and_are_not_embedded_again(sto
 def test_a_passage_known_from_another_file_is_not_embedded_again(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["alpha"])
     copy = attach(store, vs, "b.txt", "alpha")
-    prepare(store, copy.version, [ParsedDocument("alpha")], embed=False)
-    assert store.pending_keys(copy.version) == []
-    assert store.publish(copy.version)
+    attempt = prepare(store, copy.version, [ParsedDocument("alpha")], embed=False)
+    assert store.pending_keys(attempt) == []
+    assert store.publish(attempt)
     keys, rows = store.index_vectors(store.visible_keys(vs)[0], DIM)
     assert len(keys) == 2
     np.testing.assert_allclose(rows, [vector("alpha")] * 2, atol=1e-3)
@@ -192,11 +192,11 @@ def test_a_kept_row_whose_file_goes_away_is_worked_through_again(store: Store, v
     old = publish(store, vs, "a.csv", ["one", "two"])
     new = attach(store, vs, "a.csv", "another")
     rows = [ParsedDocument("one"), ParsedDocument("new")]
-    prepare(store, new.version, rows)
+    attempt = prepare(store, new.version, rows)
     store.detach("ann", vs, old.file_id)
-    assert not store.publish(new.version)
-    prepare(store, new.version, rows)
-    assert store.publish(new.version)
+    assert not store.publish(attempt)
+    attempt = prepare(store, new.version, rows)
+    assert store.publish(attempt)
     assert sorted(texts(store, vs)) == ["new", "one"]
 
 
@@ -245,12 +245,12 @@ def test_attributes_of_the_file_and_of_the_row_are_one_set_for_filters(store: St
 
 def test_vectors_of_another_model_are_refused_until_the_store_is_empty(store: Store, vs: str) -> None:
     held = publish(store, vs, "a.txt", ["alpha"])
-    version = attach(store, vs, "b.txt", "beta").version
+    attempt = store.take_up(attach(store, vs, "b.txt", "beta").version).attempt
     for name, dim in (("synthetic", DIM * 2), ("other", DIM)):
         with pytest.raises(EmbedderMismatch, match="holds vectors of synthetic"):
-            store.claim_embedder(version, name, dim)
+            store.claim_embedder(attempt, name, dim)
     store.detach("ann", vs, held.file_id)
-    store.claim_embedder(version, "other", DIM)
+    store.claim_embedder(attempt, "other", DIM)
     assert store.find_store("ann", vs).embedder == "other"
 
 
@@ -479,10 +479,10 @@ def test_a_batch_counts_what_has_gone_as_it_ended(store: Store, vs: str) -> None
     batch = store.create_batch("ann", vs, [Attachment(file.id) for file in files])
     done, failed, _, replaced = [store.get_store_file("ann", vs, file.id) for file in files]
     for attached in (done, replaced):
-        prepare(store, attached.version, [ParsedDocument("alpha")])
-        store.publish(attached.version)
+        attempt = prepare(store, attached.version, [ParsedDocument("alpha")])
+        store.publish(attempt)
         store.complete([attached.version])
-    store.fail(failed.version, "invalid_file", "broken")
+    store.fail(store.take_up(failed.version).attempt, "invalid_file", "broken")
     store.delete_file("ann", files[2].id)  # while it was in progress
     before = store.get_batch("ann", vs, batch.id).counts
     assert (before.completed, before.failed, before.cancelled, before.in_progress) == (2, 1, 1, 0)
@@ -502,9 +502,20 @@ def test_another_chunking_begins_a_new_version(store: Store, vs: str) -> None:
     assert store.attach("ann", vs, done.file_id).chunking == Chunking(400, 0)
 
 
+@pytest.mark.parametrize("given", [None, {}, {"n": 0}])
+def test_no_attributes_are_attributes_too_also_with_another_chunking(
+    store: Store, vs: str, given: Attributes | None
+) -> None:
+    done = publish(store, vs, "a.txt", ["alpha"], {"k": "v"})
+    expected = {"k": "v"} if given is None else given
+    for chunking in (Chunking(400, 0), Chunking(400, 0), Chunking(100, 0)):
+        anew = store.attach("ann", vs, done.file_id, given, chunking)
+        assert (anew.chunking, anew.attributes) == (chunking, expected)
+
+
 def test_unchanged_documents_are_not_kept_under_another_chunking(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
     file = store.add_file("ann", "a.txt", b"new content")
     attached = store.attach("ann", vs, file.id, chunking=Chunking(400, 0))
     same = identify(vs, "a.txt", [ParsedDocument("alpha"), ParsedDocument("beta")])
-    assert store.keep_documents(attached.version, same) == set()
+    assert store.keep_documents(store.take_up(attached.version).attempt, same) == set()

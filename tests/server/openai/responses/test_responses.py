@@ -79,6 +79,16 @@ async def test_the_filter_of_file_search_is_evaluated_inside_the_search(home: Ho
     response = await whole(home, tools=[tool], include=["file_search_call.results"])
     found = response.output[0].results  # type: ignore[union-attr]
     assert {result.file_id for result in found or ()} == {file.id}
+    usual = {"ragpod": {"filters": tool["filters"]}}  # that of the tool goes before it, also where it asks for nothing
+    response = await home.openai.responses.create(
+        model="ragpod",
+        input=QUESTION,
+        tools=[tool | {"filters": {}}],
+        include=["file_search_call.results"],
+        extra_body=usual,
+    )
+    found = response.output[0].results  # type: ignore[union-attr]
+    assert {result.file_id for result in found or ()} > {file.id}
 
 
 async def test_a_later_response_goes_on_from_an_earlier_one_but_not_from_its_instructions(home: House) -> None:

@@ -1,0 +1,93 @@
+"""An embedder of a few lines, and a store with an ingestor around it: for what goes on in between."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+
+from models.base import Embedding, IntArray
+from retrieval.indexes.manager import IndexManager
+from retrieval.ingest.worker import Ingestor
+from retrieval.passages.tokenize import Tokenizer
+from retrieval.store.store import Store, StoreFile
+from tests.retrieval.publishing import DIM, texts, vector
+
+OWNER = "ann"
+
+
+class FakeEmbedder:
+    """Every call first awaits `before`, which may wait, or raise, for as long and whatever it likes."""
+
+    name, dim, max_tokens, lexical = "fake", DIM, 512, False
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = asyncio.Event()
+        self.before: Callable[[Sequence[str]], object] = lambda _: None
+        self.embedded: list[str] = []
+
+    async def embed_queries(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
+        rows = np.stack([vector(text) for text in texts])
+        return Embedding(rows, tokens=[row[None] for row in rows] if tokens else None)
+
+    async def embed_documents(self, texts: Sequence[str], *, tokens: bool = False) -> Embedding:
+        self.waiting.set()
+        await self.gate.wait()
+        if asyncio.iscoroutine(waits := self.before(texts)):
+            await waits
+        self.embedded += texts
+        return await self.embed_queries(texts, tokens=tokens)
+
+    def token_spans(self, text: str) -> IntArray:
+        spans = [match.span() for match in re.finditer(r"\S+", text)]
+        return np.array(spans, np.int32).reshape(-1, 2)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        raise ValueError(ids)
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A store, its indexes and a vector store; ingestors come and go."""
+
+    def __init__(self, data_dir: Path, store: type[Store] = Store) -> None:
+        self.store = store(data_dir)
+        self.manager = IndexManager(self.store, data_dir, DIM)
+        self.vs = self.store.create_store(OWNER, "handbook").id
+        self.tokenizer = Tokenizer.load()
+
+    @asynccontextmanager
+    async def ingestor(self, embedder: FakeEmbedder, *, workers: int = 4) -> AsyncIterator[Ingestor]:
+        running = Ingestor(
+            self.store, self.manager, embedder, self.tokenizer, workers=workers, first_pause=0.01, index_pause=0.01
+        )
+        await running.start()
+        try:
+            yield running
+        finally:
+            await running.aclose()
+
+    async def add(self, name: str, content: str) -> str:
+        """The file's id."""
+        return (await asyncio.to_thread(self.store.add_file, OWNER, name, content.encode())).id
+
+    async def ingest(self, ingestor: Ingestor, name: str, content: str) -> StoreFile:
+        file = await self.add(name, content)
+        await ingestor.submit(OWNER, self.vs, file)
+        return await ingestor.wait(OWNER, self.vs, file)
+
+    async def texts(self) -> list[str]:
+        return sorted(await asyncio.to_thread(texts, self.store, self.vs))
+
+    async def is_level(self) -> bool:
+        return not await asyncio.to_thread(self.manager.check)
+
+    def close(self) -> None:
+        self.manager.close()
+        self.store.close()
