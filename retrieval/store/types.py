@@ -77,6 +77,16 @@ class FileCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedStore:
+    """What is known of a vector store without counting its files. created_at: Unix seconds."""
+
+    id: str
+    name: str
+    created_at: int
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VectorStore:
     """Times are Unix seconds. embedder, dim: of the vectors that it holds; None before the first one.
 
