@@ -17,6 +17,7 @@ from retrieval.store.lock import DataDirLock, Holder, holder_of
 from retrieval.store.publish import Publishing
 from retrieval.store.rows import cursor_values, page, vector_store_of
 from retrieval.store.types import (
+    STORE_PREFIX,
     Attachment,
     DataDirLocked,
     EmbedderMismatch,
@@ -77,7 +78,7 @@ class VectorStores(Database):
         Raises NotFound.
         """
         with self.write() as db:
-            store_id, now = f"vs_{secrets.token_hex(12)}", self.now
+            store_id, now = f"{STORE_PREFIX}{secrets.token_hex(12)}", self.now
             db.execute(
                 "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, description,"
                 " expires_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

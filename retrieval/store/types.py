@@ -21,6 +21,7 @@ FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
 
 T = TypeVar("T")
 DAY = 86_400
+STORE_PREFIX = "vs_"  # of every vector store's id
 
 
 class StoreError(Exception):
