@@ -99,7 +99,17 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
     @property
     def has_removed(self) -> bool:
         """Whether its segments still hold passages that were taken out: tantivy drops those when it merges."""
-        segments = json.loads((self._folder / "meta.json").read_text("utf-8"))["segments"]
+        return self.removed_on_disk(self._folder)
+
+    @staticmethod
+    def removed_on_disk(path: Path) -> bool:
+        """True also where that cannot be read: opening it makes it anew."""
+        try:
+            segments = json.loads((path / "meta.json").read_text("utf-8"))["segments"]
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, KeyError):
+            return True
         return any(segment["deletes"] for segment in segments)
 
     def rewrite(self, payloads: Iterable[Sequence[tuple[int, str]]]) -> None:

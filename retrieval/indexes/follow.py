@@ -78,7 +78,9 @@ class IndexFolder:
         """What is on disk; made anew where it is damaged, where the log does not reach back to it, or where it is ahead
         of the store's log.
         """
-        self._folder.mkdir(exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.unlink(missing_ok=True)  # a stray file in its place
+            self._folder.mkdir()
         floor, last = self._store.log_floor(self._store_id), self._store.last_change(self._store_id)
         reach = range(floor, last + 1)
         return Indexes(tuple(self._opened(kind, dim, reach) for kind in self._wanted(lexical=lexical)))
@@ -110,23 +112,31 @@ class IndexFolder:
         counts = [(index.durable, self._catch_up(index)) for index in indexes]
         return max((count for durable, count in counts if not durable), default=0)
 
-    def save(self, indexes: Indexes) -> None:
-        """Writes what is in memory only, and trims the log that all then have on disk."""
+    def save(self, indexes: Indexes) -> int:
+        """Writes what is in memory only; returns the seq that all then have on disk: what the log may forget."""
+        applied = indexes.applied
         for index in indexes:
             index.save(self._folder / index.file)
-        self._store.trim_changes(self._store_id, indexes.applied)
+        return applied
 
     def has_removed(self, indexes: Indexes) -> bool:
         """Whether a file of theirs may still hold a passage that was deleted."""
         return self._store.has_removals(self._store_id) or any(index.has_removed for index in indexes)
 
-    def scrub(self, indexes: Indexes) -> None:
-        """Writes them anew, level with the store as they are, without what was deleted."""
+    def has_removed_on_disk(self) -> bool:
+        """The same, of those that are not open."""
+        if not self._folder.is_dir():
+            return False
+        held = any(kind.index.removed_on_disk(self._folder / kind.index.file) for kind in self._kinds)
+        return held or self._store.has_removals(self._store_id)
+
+    def scrub(self, indexes: Indexes) -> int:
+        """Writes them anew, level with the store as they are, without what was deleted. Returns as `save`."""
         for index in indexes:
             if index.has_removed:
                 keys, _ = self._store.visible_keys(self._store_id)
                 index.rewrite(index.payload(self._store, batch) for batch in _batches(keys))
-        self.save(indexes)
+        return self.save(indexes)
 
     def erase(self) -> None:
         """Of a vector store whose indexes are not open."""

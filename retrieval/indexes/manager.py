@@ -3,31 +3,23 @@
 import logging
 import shutil
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from retrieval.indexes import registry
+from retrieval.indexes.background import Background
 from retrieval.indexes.base.following import Kind
 from retrieval.indexes.consistency import Difference, compare
+from retrieval.indexes.entries import Entries, Entry
 from retrieval.indexes.follow import Index, Indexes, IndexFolder
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
+from retrieval.store.types import STORE_PREFIX
 
 log = logging.getLogger("ragpod.indexes")
 
-_UNSAVED_AT_LEAST, _UNSAVED_SHARE = 1024, 8  # what is in memory is written when more than 1/8 of it is new
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A vector store's indexes. `lock` is held by whoever opens or changes them; searches do not take it."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    indexes: Indexes | None = None
-    saved: int = 0  # the seq that what is in memory has on disk
-    unsaved: int = 0  # changes since
+_TENDING = 2  # threads: a vector store that takes long does not keep the others waiting
 
 
 class IndexManager:
@@ -49,30 +41,55 @@ class IndexManager:
     ) -> None:
         self.dim = dim
         self.embedder = embedder
-        self._max_open = max_open
         self._kinds = registry.kinds() if kinds is None else kinds
         self._store = store
         self._folder = data_dir / "indexes"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._guard = threading.Lock()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries = Entries(max_open)
         self._closing = threading.Event()
+        self._background = Background(_TENDING)
         self._regrouping: dict[tuple[str, str], threading.Thread] = {}  # by vector store and index
-        for gone in {path.name for path in self._folder.iterdir()} - set(store.store_ids()):
-            shutil.rmtree(self._folder / gone)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Removes the folders of vector stores that are gone; what is not such a folder is not ours."""
+        known = set(self._store.store_ids())
+        for path in self._folder.iterdir():
+            if path.name in known:
+                continue
+            if path.is_dir() and not path.is_symlink() and path.name.startswith(STORE_PREFIX):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                log.warning("%s is no vector store's: it is left as it is", path)
 
     def indexes(self, store_id: str) -> Indexes:
-        """Level with the store, but for changes that someone is just applying. Raises NotFound, EmbedderMismatch."""
-        return self._level(store_id, wait=False)
+        """For a search: as they are. What they lack of the log is applied in the background; they are opened here, and
+        are level then, where they are not open. No writer is waited for. Raises NotFound, EmbedderMismatch.
+        """
+        last = self._last(store_id)
+        if (indexes := self._entries.used(store_id).indexes) is None:
+            with self._entries.changing(store_id) as entry:
+                indexes = entry.indexes or self._open(store_id, entry)
+                tend = entry.due or any(index.outgrown for index in indexes)
+            if self._entries.above():
+                self._background.soon(None, self._shrink)
+        else:
+            tend = indexes.applied < last
+        if tend:
+            self._background.soon(store_id, partial(self._tended, store_id))
+        return indexes
 
     def refresh(self, store_id: str) -> None:
         """Returns when every index has everything that the store had before the call. Raises NotFound."""
-        self._level(store_id, wait=True)
+        last = self._last(store_id)
+        if (indexes := self._entries.used(store_id).indexes) is None or indexes.applied < last:
+            self._tended(store_id)
+            self._shrink()
 
     def recalls(self) -> dict[str, float]:
         """Vector store -> lowest measured recall@10 of its indexes, of those in memory whose search is approximate."""
-        with self._guard:
-            open_now = [(store_id, entry.indexes) for store_id, entry in self._entries.items()]
+        open_now = [(store_id, entry.indexes) for store_id, entry in self._entries.all()]
         measured = {
             store_id: [recall for index in indexes if (recall := index.recall_at_10) is not None]
             for store_id, indexes in open_now
@@ -82,8 +99,7 @@ class IndexManager:
 
     def forget(self, store_id: str) -> None:
         """Removes the indexes of a vector store that was deleted."""
-        with self._guard:
-            entry = self._entries.pop(store_id, None) or _Entry()
+        entry = self._entries.pop(store_id)
         with entry.lock:
             entry.indexes = None
             self._files(store_id).erase()
@@ -95,86 +111,101 @@ class IndexManager:
     def rebuild(self, store_id: str | None = None) -> None:
         """Makes the indexes anew from what is in the store; searches of that store wait meanwhile."""
         for each in self._store.store_ids() if store_id is None else [store_id]:
-            with (entry := self._entry(each)).lock:
+            with self._entries.changing(each) as entry:
                 entry.indexes = None
                 self._files(each).erase()
                 indexes = self._open(each, entry)
                 regrouped = [index.regroup() for index in indexes if index.outgrown]
                 if any(regrouped):
                     self._save(each, entry, indexes)
+            self._told(each, entry)
 
     def scrub(self) -> None:
-        """Writes the indexes anew that may hold deleted passages on disk. Searches go on."""
+        """Writes the indexes anew that may hold deleted passages on disk; opens no others, and displaces none that are
+        in use. Searches go on.
+        """
         for store_id in self._store.store_ids():
-            with suppress(NotFound, EmbedderMismatch), (entry := self._entry(store_id)).lock:
-                indexes = self._open(store_id, entry)
-                if (files := self._files(store_id)).has_removed(indexes):
-                    files.scrub(indexes)
-                    entry.saved, entry.unsaved = indexes.applied_in_memory, 0
+            with suppress(NotFound, EmbedderMismatch):
+                self._scrub(store_id)
+
+    def _scrub(self, store_id: str) -> None:
+        files = self._files(store_id)
+        entry = self._entries.get(store_id)
+        if (entry is None or entry.indexes is None) and not files.has_removed_on_disk():
+            return
+        with self._entries.changing(store_id, use=False) as entry:
+            indexes = self._open(store_id, entry)
+            if files.has_removed(indexes):
+                entry.saved_now(indexes, files.scrub(indexes))
+        self._told(store_id, entry)
+        self._shrink()
 
     def close(self) -> None:
         """Saves what is in memory only. The indexes can be opened again."""
         self._closing.set()
+        self._background.close()
         for thread in list(self._regrouping.values()):
             thread.join()
         self._closing = threading.Event()
-        with self._guard:
-            entries, self._entries = self._entries, OrderedDict()
-        for store_id, entry in entries.items():
-            self._put_away(store_id, entry)
+        for store_id, entry in self._entries.pop_all():
+            with entry.lock:
+                self._put_away(store_id, entry)
+                entry.indexes = None
+            self._told(store_id, entry)
 
     def _files(self, store_id: str) -> IndexFolder:
         return IndexFolder(self._store, store_id, self._folder / store_id, self._kinds)
 
-    def _entry(self, store_id: str) -> _Entry:
-        """The vector store's own; the least lately used one above the limit is put away, unless it is in use."""
-        idle = None
-        with self._guard:
-            entry = self._entries.setdefault(store_id, _Entry())
-            self._entries.move_to_end(store_id)
-            oldest_id, oldest = next(iter(self._entries.items()))
-            if len(self._entries) > self._max_open and oldest.lock.acquire(blocking=False):
-                idle = self._entries.pop(oldest_id)
-        if idle is not None:
-            self._put_away(oldest_id, idle)
-            idle.lock.release()
-        return entry
-
-    def _put_away(self, store_id: str, entry: _Entry) -> None:
-        with entry.lock:
+    def _shrink(self) -> None:
+        """Puts away what is above the limit, but those that are being changed, or were used meanwhile."""
+        for store_id, entry in self._entries.above():
+            if not entry.lock.acquire(blocking=False):
+                continue
             try:
-                if entry.indexes is not None and entry.indexes.applied_in_memory != entry.saved:
-                    self._save(store_id, entry, entry.indexes)
-            except NotFound:
-                self._files(store_id).erase()
-            entry.indexes = None
+                self._put_away(store_id, entry)
+                if self._entries.pop_above(store_id):
+                    entry.indexes = None
+            finally:
+                entry.lock.release()
+            self._told(store_id, entry)
 
-    def _level(self, store_id: str, *, wait: bool) -> Indexes:
-        """Without `wait`, a search that meets someone else's change in progress goes on with what there is."""
+    def _put_away(self, store_id: str, entry: Entry) -> None:
+        """On disk as it is in memory. Under its lock."""
         try:
-            last = self._store.last_change(store_id)
+            if entry.indexes is not None and entry.indexes.applied_in_memory != entry.saved:
+                self._save(store_id, entry, entry.indexes)
+        except NotFound:
+            self._files(store_id).erase()
+
+    def _told(self, store_id: str, entry: Entry) -> None:
+        """The log forgets what has been saved. Waits for other writers, so the lock, which a search may want that opens
+        the indexes, is free by now.
+        """
+        with entry.lock:
+            seq, entry.forgettable = entry.forgettable, None
+        if seq is not None:
+            with suppress(NotFound):
+                self._store.trim_changes(store_id, seq)
+
+    def _last(self, store_id: str) -> int:
+        try:
+            return self._store.last_change(store_id)
         except NotFound:
             self.forget(store_id)
             raise
-        while True:
-            entry = self._entry(store_id)
-            if (indexes := entry.indexes) is not None:
-                if indexes.applied >= last:
-                    return indexes
-                if not entry.lock.acquire(blocking=wait):
-                    return indexes
-            else:
-                entry.lock.acquire()
-            try:
-                if self._entries.get(store_id) is entry:  # not put away while we waited
-                    indexes = self._open(store_id, entry)
-                    for index in indexes:
-                        self._regroup(store_id, entry, index)
-                    return indexes
-            finally:
-                entry.lock.release()
 
-    def _open(self, store_id: str, entry: _Entry) -> Indexes:
+    def _tended(self, store_id: str) -> Indexes:
+        """Level with the store, saved and regrouped where that is due."""
+        with self._entries.changing(store_id) as entry:
+            indexes = self._open(store_id, entry)
+            if entry.due:
+                self._save(store_id, entry, indexes)
+            for index in indexes:
+                self._regroup(store_id, entry, index)
+        self._told(store_id, entry)
+        return indexes
+
+    def _open(self, store_id: str, entry: Entry) -> Indexes:
         dim, lexical = self._space_of(store_id)
         files = self._files(store_id)
         indexes = entry.indexes
@@ -183,8 +214,6 @@ class IndexManager:
             entry.saved, entry.unsaved = indexes.applied_in_memory, 0
         entry.unsaved += files.catch_up(indexes)
         entry.indexes = indexes
-        if entry.unsaved > max(_UNSAVED_AT_LEAST, indexes.passages // _UNSAVED_SHARE):
-            self._save(store_id, entry, indexes)
         return indexes
 
     def _space_of(self, store_id: str) -> tuple[int, bool]:
@@ -198,11 +227,10 @@ class IndexManager:
             )
         return space.dim, space.lexical
 
-    def _save(self, store_id: str, entry: _Entry, indexes: Indexes) -> None:
-        self._files(store_id).save(indexes)
-        entry.saved, entry.unsaved = indexes.applied_in_memory, 0
+    def _save(self, store_id: str, entry: Entry, indexes: Indexes) -> None:
+        entry.saved_now(indexes, self._files(store_id).save(indexes))
 
-    def _regroup(self, store_id: str, entry: _Entry, index: Index) -> None:
+    def _regroup(self, store_id: str, entry: Entry, index: Index) -> None:
         """In a thread of its own, where it is due; the index answers meanwhile as it did."""
         with self._guard:
             if (store_id, index.name) in self._regrouping or not index.outgrown:
@@ -212,13 +240,14 @@ class IndexManager:
             self._regrouping[store_id, index.name] = thread
         thread.start()
 
-    def _regroup_and_save(self, store_id: str, entry: _Entry, index: Index, stopped: Callable[[], bool]) -> None:
+    def _regroup_and_save(self, store_id: str, entry: Entry, index: Index, stopped: Callable[[], bool]) -> None:
         try:
             if not index.regroup(stopped):
                 return
             with entry.lock:
                 if entry.indexes is not None and any(each is index for each in entry.indexes):
                     self._save(store_id, entry, entry.indexes)
+            self._told(store_id, entry)
         except NotFound:
             log.info("vector store %s was deleted while its %s index was regrouped", store_id, index.name)
         except Exception:  # whatever it is, searches go on as they were
@@ -228,11 +257,11 @@ class IndexManager:
                 del self._regrouping[store_id, index.name]
 
     def _check(self, store_id: str) -> list[Difference]:
-        with self._entry(store_id).lock:
-            indexes = self._level(store_id, wait=True)
+        with self._entries.changing(store_id):
+            indexes = self._tended(store_id)
             keys, seq = self._store.visible_keys(store_id)
             while indexes.applied < seq:  # published between the two lines above
-                indexes = self._level(store_id, wait=True)
+                indexes = self._tended(store_id)
                 keys, seq = self._store.visible_keys(store_id)
             each = sorted(indexes, key=lambda index: index.name)
             found = [compare(store_id, index.name, keys, index.keys()) for index in each]

@@ -1,4 +1,5 @@
-"""What happens without being asked: what has expired goes, and what was deleted goes from the disk too.
+"""What happens without being asked: uses are written down, what has expired goes, and what was deleted goes from the
+disk too.
 
 Deleting takes rows, passages, vectors and postings out of every search at once. Their bytes may stay for a while: in
 the database's free space and write-ahead log, in BM25's segments that tantivy has not merged, in the saved vectors.
@@ -42,6 +43,7 @@ class Upkeep:
 
     def run(self) -> None:
         """One whole round. Blocking."""
+        self._store.write_uses()
         self._store.expire()
         if self._store.leftovers_due():
             self._scrub()
@@ -54,6 +56,7 @@ class Upkeep:
         self._scrub_from = time.monotonic() + _SHARE * (time.monotonic() - since)
 
     def _round(self) -> None:
+        self._store.write_uses()
         self._store.expire()
         if time.monotonic() >= self._scrub_from and self._store.leftovers_due():
             self._scrub()

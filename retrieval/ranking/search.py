@@ -6,7 +6,6 @@ filter.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -22,12 +21,13 @@ from retrieval.indexes.manager import IndexManager
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.context import Limits, Ranked, select
 from retrieval.ranking.find import Found, Ranking, SearchedStore, find, rank
+from retrieval.ranking.query_cache import QueryCache
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan
 from retrieval.store.store import Store
 from retrieval.types import Candidate, DropReason, QueryVectors, Retrieval, ScoredChunk, SearchParams
 
-_CACHED_QUERIES = 512
+_CACHED_TITLES, _USUAL_TITLE = 8192, 256  # characters: longer ones are cut into terms each time
 
 
 class Retriever:
@@ -46,8 +46,8 @@ class Retriever:
         self._embedder = embedder
         self._tokenizer = tokenizer
         self.plan = plan or RerankPlan(Ranker.load())
-        self._cache: OrderedDict[str, QueryVectors] = OrderedDict()
-        self._title_terms = lru_cache(maxsize=8192)(tokenizer.terms)
+        self._cache = QueryCache()
+        self._usual_title_terms = lru_cache(_CACHED_TITLES)(tokenizer.terms)
 
     def with_plan(self, plan: RerankPlan) -> "Retriever":
         """The same indexes under other rerank stages."""
@@ -72,9 +72,8 @@ class Retriever:
         )
 
     async def vectors(self, query: str) -> QueryVectors:
-        """The query as every leg and stage needs it; the last 512 are remembered."""
+        """The query as every leg and stage needs it; the last ones are remembered."""
         if (cached := self._cache.get(query)) is not None:
-            self._cache.move_to_end(query)
             return cached
         terms = asyncio.create_task(asyncio.to_thread(self._tokenizer.terms, query))
         try:
@@ -84,9 +83,7 @@ class Retriever:
             vectors = QueryVectors(query, embedding.dense[0], tokens, await terms, sparse)
         finally:
             terms.cancel()
-        self._cache[query] = vectors
-        if len(self._cache) > _CACHED_QUERIES:
-            self._cache.popitem(last=False)
+        self._cache.put(vectors)
         return vectors
 
     async def rank(
@@ -128,6 +125,10 @@ class Retriever:
     def _searched(self, owner: str, store_id: str, indexes: Indexes, vectors: QueryVectors) -> SearchedStore:
         load = partial(self._store.load_passages, owner, store_id)
         return SearchedStore(indexes.legs(vectors), indexes.frequencies, load)
+
+    def _title_terms(self, title: str) -> Sequence[str]:
+        """Remembered, where the title is not so long that 8,192 of its kind would be a lot of memory."""
+        return self._usual_title_terms(title) if len(title) <= _USUAL_TITLE else self._tokenizer.terms(title)
 
     def _filtered(self, ranking: Ranking, params: SearchParams) -> tuple[list[ScoredChunk], list[Candidate]]:
         floor = self.plan.floor if params.min_score is None else params.min_score

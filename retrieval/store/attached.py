@@ -9,6 +9,7 @@ from retrieval.store.files import Order, file_row
 from retrieval.store.publish import remove_version
 from retrieval.store.rows import cursor_values, page, store_file_of
 from retrieval.store.types import Attachment, Batch, FileCounts, FileStatus, NotFound, Page, StoreFile
+from retrieval.store.uses import Uses
 from retrieval.types import Attributes, Chunking
 
 _ATTACHED = (
@@ -50,7 +51,7 @@ class StoreFiles(Database):
         filename still in progress is cancelled. Raises NotFound, Expired.
         """
         with self.write() as db:
-            version = attach(db, owner, store_id, Attachment(file_id, attributes, chunking), self.now)
+            version = attach(db, owner, store_id, Attachment(file_id, attributes, chunking), self.uses, self.now)
             return store_file_of(db.execute(f"{_ATTACHED} WHERE a.version = ?", (version,)).fetchone())
 
     def get_store_file(self, owner: str, store_id: str, file_id: str) -> StoreFile:
@@ -115,7 +116,7 @@ class Batches(Database):
         """All of them are attached, or none where one is unknown. Raises Expired."""
         batch_id = f"vsfb_{secrets.token_hex(12)}"
         with self.write() as db:
-            versions = [attach(db, owner, store_id, wanted, self.now) for wanted in files]
+            versions = [attach(db, owner, store_id, wanted, self.uses, self.now) for wanted in files]
             row = (batch_id, store_number(db, owner, store_id), self.now)
             number = db.execute("INSERT INTO batches (id, store, created_at) VALUES (?, ?, ?)", row).lastrowid
             db.executemany(
@@ -170,9 +171,9 @@ class Batches(Database):
             return _batch_of(_batch_row(db, owner, store_id, batch_id))
 
 
-def attach(db: sqlite3.Connection, owner: str, store_id: str, wanted: Attachment, now: int) -> int:
+def attach(db: sqlite3.Connection, owner: str, store_id: str, wanted: Attachment, uses: Uses, now: int) -> int:
     """StoreFiles.attach inside a transaction: the version."""
-    store, file = live_store(db, owner, store_id, now)["n"], file_row(db, owner, wanted.file_id, now)
+    store, file = live_store(db, owner, store_id, uses, now)["n"], file_row(db, owner, wanted.file_id, now)
     _cancel_others(db, store, file)
     row = _version_of(db, store, file)
     held = None if row is None else store_file_of(row)

@@ -5,17 +5,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from retrieval.store.lock import DataDirLock
-from retrieval.store.rows import has_expired
 from retrieval.store.types import Expired, NewerDatabase, NotFound
+from retrieval.store.uses import Uses
 
 FILENAME = "ragpod.db"
 # The schema's history: PRAGMA user_version counts the scripts that a database has been through.
-SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql")
+SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql")
 
 
 class Database:
@@ -28,6 +28,7 @@ class Database:
         data_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir
         self.clock = clock
+        self.uses = Uses()
         self._lock_file = DataDirLock(data_dir)
         self._write_lock = threading.RLock()
         self._idle_readers: list[sqlite3.Connection] = []
@@ -46,8 +47,17 @@ class Database:
         """Tells other processes where this one listens (see lock.holder_of)."""
         self._lock_file.announce(url)
 
+    def write_uses(self) -> None:
+        """Uses since the last call, into the database."""
+        if len(self.uses):
+            with self.write(durable=False) as db:
+                noted = self.uses.write(db)
+            self.uses.written(noted)
+
     def close(self) -> None:
         with self._write_lock:
+            with suppress(sqlite3.OperationalError):  # a full disk: what is lost is when a vector store was used
+                self.write_uses()
             self._closed = True
             while self._idle_readers:
                 self._idle_readers.pop().close()
@@ -125,14 +135,14 @@ def store_number(connection: sqlite3.Connection, owner: str, store_id: str) -> i
     return number
 
 
-def live_store(connection: sqlite3.Connection, owner: str, store_id: str, now: int) -> sqlite3.Row:
+def live_store(connection: sqlite3.Connection, owner: str, store_id: str, uses: Uses, now: int) -> sqlite3.Row:
     """Of a vector store that is to be used. Raises NotFound, Expired."""
     row: sqlite3.Row | None = connection.execute(
         "SELECT * FROM vector_stores WHERE id = ? AND owner = ?", (store_id, owner)
     ).fetchone()
     if row is None:
         raise NotFound(f"no vector store {store_id!r}")
-    if has_expired(row, now):
+    if uses.has_expired(row, now):
         raise Expired(f"vector store {store_id!r} has expired")
     return row
 

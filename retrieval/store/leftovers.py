@@ -17,15 +17,17 @@ class Leftovers(Database):
         if (due := self.next_expiry()) is None or due > now:
             return
         with self.write() as db:
+            noted = self.uses.write(db)  # what is in use does not expire
             for file in db.execute("SELECT * FROM files WHERE expires_at <= ?", (now,)).fetchall():
                 remove_file(db, file)
             over = "SELECT n FROM vector_stores WHERE expired = 0 AND last_active_at + expires_days * ? <= ?"
             for store in db.execute(over, (DAY, now)).fetchall():
                 _empty(db, store["n"])
                 db.execute("UPDATE vector_stores SET expired = 1 WHERE n = ?", (store["n"],))
+        self.uses.written(noted)
 
     def next_expiry(self) -> int | None:
-        """Unix seconds."""
+        """Unix seconds, at the earliest: uses that are not written yet put it off."""
         with self.read() as db:
             (file,) = db.execute("SELECT min(expires_at) FROM files").fetchone()
             (store,) = db.execute(

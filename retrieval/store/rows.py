@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from retrieval.store.types import (
-    DAY,
     Attempt,
     File,
     FileCounts,
@@ -18,31 +17,26 @@ from retrieval.store.types import (
     UnknownCursor,
     VectorStore,
 )
+from retrieval.store.uses import Uses
 from retrieval.types import Chunk, Chunking
 
 
-def vector_store_of(row: sqlite3.Row, now: int) -> VectorStore:
+def vector_store_of(row: sqlite3.Row, counts: FileCounts, usage_bytes: int, uses: Uses, now: int) -> VectorStore:
     return VectorStore(
         id=row["id"],
         owner=row["owner"],
         name=row["name"],
         metadata=json.loads(row["metadata"]),
         created_at=row["created_at"],
-        last_active_at=row["last_active_at"],
-        usage_bytes=row["usage_bytes"],
-        counts=FileCounts(row["in_progress"], row["completed"], row["failed"], row["cancelled"]),
+        last_active_at=uses.last(row),
+        usage_bytes=usage_bytes,
+        counts=counts,
         embedder=row["embedder"],
         dim=row["dim"],
         description=row["description"],
         expires_days=row["expires_days"],
-        expired=has_expired(row, now),
+        expired=uses.has_expired(row, now),
     )
-
-
-def has_expired(store: sqlite3.Row, now: int) -> bool:
-    """Of a row of vector_stores."""
-    days: int | None = store["expires_days"]
-    return bool(store["expired"]) or (days is not None and store["last_active_at"] + days * DAY <= now)
 
 
 def file_of(row: sqlite3.Row) -> File:

@@ -5,8 +5,8 @@ instant loses nothing of it. Indexes are derived from here by the change log (re
 """
 
 import secrets
+import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from retrieval.store.attached import Batches, StoreFiles, attach
 from retrieval.store.chunks import Changes, Passages
@@ -17,10 +17,13 @@ from retrieval.store.lock import DataDirLock, Holder, holder_of
 from retrieval.store.publish import Publishing
 from retrieval.store.rows import cursor_values, page, vector_store_of
 from retrieval.store.types import (
+    STORE_PREFIX,
     Attachment,
     DataDirLocked,
     EmbedderMismatch,
     File,
+    FileCounts,
+    NamedStore,
     NewerDatabase,
     NotFound,
     Page,
@@ -48,15 +51,12 @@ __all__ = [
     "holder_of",
 ]
 
-_USE_SECONDS = 60
-_STORES = """
-SELECT s.*,
-    (SELECT coalesce(sum(usage_bytes), 0) FROM store_files WHERE store = s.n) AS usage_bytes,
-    (SELECT count(*) FROM store_files WHERE store = s.n AND status = 'in_progress') AS in_progress,
-    (SELECT count(*) FROM store_files WHERE store = s.n AND status = 'completed') AS completed,
-    (SELECT count(*) FROM store_files WHERE store = s.n AND status = 'failed') AS failed,
-    (SELECT count(*) FROM store_files WHERE store = s.n AND status = 'cancelled') AS cancelled
-FROM vector_stores s
+_NAMED = "SELECT n, id, name, created_at, last_active_at, expires_days, expired FROM vector_stores WHERE owner = :owner"
+_RESOLVED = f"{_NAMED} AND id = :wanted UNION ALL {_NAMED} AND name = :wanted ORDER BY n"
+# One pass over an index that has all of it, however many vector stores.
+_COUNTS = """
+SELECT store, status, count(*) AS files, sum(usage_bytes) AS bytes
+FROM store_files WHERE store IN (SELECT value FROM json_each(?)) GROUP BY store, status
 """
 
 
@@ -78,28 +78,43 @@ class VectorStores(Database):
         Raises NotFound.
         """
         with self.write() as db:
-            store_id, now = f"vs_{secrets.token_hex(12)}", self.now
+            store_id, now = f"{STORE_PREFIX}{secrets.token_hex(12)}", self.now
             db.execute(
                 "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, description,"
                 " expires_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (store_id, owner, name, to_json(dict(metadata or {})), now, now, description, expires_days),
             )
             for wanted in files:
-                attach(db, owner, store_id, wanted, now)
-            return vector_store_of(db.execute(f"{_STORES} WHERE s.id = ?", (store_id,)).fetchone(), now)
+                attach(db, owner, store_id, wanted, self.uses, now)
+            return self._counted(db, [_row(db, store_number(db, owner, store_id))])[0]
 
     def ensure_store(self, owner: str, name: str) -> VectorStore:
         """The oldest store of that name, made where there is none; two callers at the same instant get one store."""
         with self.alone():
-            found = self._found(owner, "s.name", name)
-            return found if found is not None and not found.expired else self.create_store(owner, name)
+            found = self._named(owner, name)
+            wanted = next((store for store in found if store.name == name and not store.expired), None)
+            return self.find_store(owner, wanted.id) if wanted is not None else self.create_store(owner, name)
+
+    def resolve(self, owner: str, id_or_name: str) -> NamedStore:
+        """By id, else the oldest of that name, one that has not expired first. One statement, which takes as long for
+        one file as for 50,000. Raises NotFound.
+        """
+        found = self._named(owner, id_or_name)
+        first = min(found, key=lambda store: (store.id != id_or_name, store.expired), default=None)
+        if first is None:
+            raise NotFound(f"no vector store {id_or_name!r}")
+        return first
 
     def find_store(self, owner: str, id_or_name: str) -> VectorStore:
-        """By id, else the oldest of that name, one that has not expired first. Raises NotFound."""
-        found = self._found(owner, "s.id", id_or_name) or self._found(owner, "s.name", id_or_name)
-        if found is None:
-            raise NotFound(f"no vector store {id_or_name!r}")
-        return found
+        """As `resolve`, with the counts of its files, which take a time that grows with them. Raises NotFound."""
+        found = self.resolve(owner, id_or_name)
+        with self.read() as db:
+            return self._counted(db, [_row(db, store_number(db, owner, found.id))])[0]
+
+    def named_stores(self, owner: str) -> list[NamedStore]:
+        """All of them, oldest first, without counts."""
+        with self.read() as db:
+            return [self._name_of(row) for row in db.execute(f"{_NAMED} ORDER BY n", {"owner": owner})]
 
     def list_stores(
         self, owner: str, *, limit: int = 20, order: Order = "desc", after: str | None = None, before: str | None = None
@@ -107,8 +122,8 @@ class VectorStores(Database):
         """By creation. after, before: ids of vector stores. Raises UnknownCursor."""
         with self.read() as db:
             cursors = cursor_values(lambda cursor: store_number(db, owner, cursor), after, before)
-            rows, more = page(db, _STORES, "s.owner = ?", [owner], "s.n", limit, order, *cursors)
-            return Page([vector_store_of(row, self.now) for row in rows], more)
+            rows, more = page(db, "SELECT * FROM vector_stores", "owner = ?", [owner], "n", limit, order, *cursors)
+            return Page(self._counted(db, rows), more)
 
     def update_store(
         self,
@@ -121,14 +136,14 @@ class VectorStores(Database):
     ) -> VectorStore:
         """None leaves a field as it is; expires_days 0: for ever. Raises NotFound, Expired."""
         with self.write() as db:
-            number = live_store(db, owner, store_id, self.now)["n"]
+            number = live_store(db, owner, store_id, self.uses, self.now)["n"]
             if name is not None:
                 db.execute("UPDATE vector_stores SET name = ? WHERE n = ?", (name, number))
             if metadata is not None:
                 db.execute("UPDATE vector_stores SET metadata = ? WHERE n = ?", (to_json(dict(metadata)), number))
             if expires_days is not None:
                 db.execute("UPDATE vector_stores SET expires_days = nullif(?, 0) WHERE n = ?", (expires_days, number))
-            return vector_store_of(db.execute(f"{_STORES} WHERE s.n = ?", (number,)).fetchone(), self.now)
+            return self._counted(db, [_row(db, number)])[0]
 
     def delete_store(self, owner: str, store_id: str) -> None:
         """With all that it holds; the files themselves stay. Raises NotFound."""
@@ -136,21 +151,38 @@ class VectorStores(Database):
             db.execute("DELETE FROM vector_stores WHERE n = ?", (store_number(db, owner, store_id),))
 
     def use(self, owner: str, store_id: str) -> None:
-        """It is to be searched: its time to expiry begins anew. Written once a minute at most.
+        """It is to be searched: its time to expiry begins anew, in memory; `write_uses` writes it down.
 
         Raises NotFound, Expired.
         """
+        now = self.now
         with self.read() as db:
-            store = live_store(db, owner, store_id, self.now)
-        if self.now - store["last_active_at"] >= _USE_SECONDS:
-            with self.write(durable=False) as db:
-                db.execute("UPDATE vector_stores SET last_active_at = ? WHERE n = ?", (self.now, store["n"]))
+            store = live_store(db, owner, store_id, self.uses, now)
+        self.uses.note(store["n"], now)
 
-    def _found(self, owner: str, column: Literal["s.id", "s.name"], value: str) -> VectorStore | None:
-        sql = f"{_STORES} WHERE s.owner = ? AND {column} = ? ORDER BY s.n"
+    def _named(self, owner: str, id_or_name: str) -> list[NamedStore]:
+        """Of that id or that name, oldest first."""
         with self.read() as db:
-            found = [vector_store_of(row, self.now) for row in db.execute(sql, (owner, value))]
-        return min(found, key=lambda store: store.expired, default=None)
+            found = db.execute(_RESOLVED, {"owner": owner, "wanted": id_or_name})
+            return [self._name_of(row) for row in found]
+
+    def _name_of(self, row: sqlite3.Row) -> NamedStore:
+        return NamedStore(row["id"], row["name"], row["created_at"], self.uses.has_expired(row, self.now))
+
+    def _counted(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[VectorStore]:
+        """rows: of vector_stores, read in the same transaction."""
+        counts: dict[int, dict[str, int]] = {row["n"]: {} for row in rows}
+        usage = dict.fromkeys(counts, 0)
+        for row in db.execute(_COUNTS, (to_json(list(counts)),)):
+            counts[row["store"]][row["status"]] = row["files"]
+            usage[row["store"]] += row["bytes"]
+        now = self.now
+        return [vector_store_of(r, FileCounts(**counts[r["n"]]), usage[r["n"]], self.uses, now) for r in rows]
+
+
+def _row(db: sqlite3.Connection, number: int) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute("SELECT * FROM vector_stores WHERE n = ?", (number,)).fetchone()
+    return row
 
 
 class Store(VectorStores, Files, StoreFiles, Batches, Versions, Vectors, Publishing, Passages, Changes, Leftovers):

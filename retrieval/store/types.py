@@ -24,6 +24,7 @@ FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
 
 T = TypeVar("T")
 DAY = 86_400
+STORE_PREFIX = "vs_"  # of every vector store's id
 
 
 class StoreError(Exception):
@@ -89,6 +90,16 @@ class FileCounts:
     @property
     def total(self) -> int:
         return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class NamedStore:
+    """What is known of a vector store without counting its files. created_at: Unix seconds."""
+
+    id: str
+    name: str
+    created_at: int
+    expired: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from models.base import Sampling
 from models.wire.thinking import thinking_budget
-from retrieval.store.types import NotFound, VectorStore
+from retrieval.store.types import NamedStore, NotFound
 from retrieval.types import SearchParams
 from server.answering.failures import UnknownModel, UnknownStore
 from server.answering.generators import Generators
@@ -76,7 +76,7 @@ class Defaults:
 
 
 class StoreFinder(Protocol):
-    def find_store(self, owner: str, id_or_name: str) -> VectorStore:
+    def resolve(self, owner: str, id_or_name: str) -> NamedStore:
         """Raises NotFound. Blocking."""
         ...
 
@@ -111,7 +111,7 @@ class Asking:
     async def store_ids(self, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
         """Ids of stores named by id or name. param: the request's name for them. Raises UnknownStore."""
         try:
-            found = [await asyncio.to_thread(self._stores.find_store, owner, name) for name in names]
+            found = [await asyncio.to_thread(self._stores.resolve, owner, name) for name in names]
         except NotFound as error:
             raise UnknownStore(str(error), param) from None
         return tuple(store.id for store in found)
@@ -119,7 +119,7 @@ class Asking:
     async def default_store_ids(self, owner: str) -> tuple[str, ...]:
         """() where the owner has no default store yet: every question then finds no evidence."""
         try:
-            return ((await asyncio.to_thread(self._stores.find_store, owner, self.defaults.store)).id,)
+            return ((await asyncio.to_thread(self._stores.resolve, owner, self.defaults.store)).id,)
         except NotFound:
             return ()
 

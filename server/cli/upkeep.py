@@ -32,7 +32,7 @@ def check(data: Path | None, *, as_json: bool) -> int:
 
 def rebuild(data: Path | None, name: str | None) -> None:
     with _opened(data) as (store, manager):
-        manager.rebuild(store.find_store(DEFAULT_OWNER, name).id if name else None)
+        manager.rebuild(store.resolve(DEFAULT_OWNER, name).id if name else None)
     say(f"the indexes of {name or 'every vector store'} are made anew")
 
 

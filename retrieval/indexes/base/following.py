@@ -85,6 +85,11 @@ class FollowingIndex(ABC, Generic[P]):
         """Whether its files still hold passages that were taken out, and a save would not end that."""
         return False
 
+    @staticmethod
+    def removed_on_disk(path: Path) -> bool:
+        """`has_removed` of one that is not open."""
+        return False
+
     def rewrite(self, payloads: Iterable[P]) -> None:
         """The whole index anew, for the sake of `has_removed`; searches go on in the old one. payloads: all of it."""
 

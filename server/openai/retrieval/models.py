@@ -10,7 +10,6 @@ from fastapi import APIRouter
 
 from models.base import Embedder, Reranker
 from retrieval.store.store import Store
-from retrieval.store.types import VectorStore
 from server.access.authentication import Owner
 from server.answering.ask import MODEL
 from server.answering.failures import UnknownModel
@@ -32,18 +31,10 @@ class Catalogue:
         ours = [_model(MODEL, self._started, "ragpod"), _model(self._embedder.name, self._started, "embedder")]
         if self._reranker is not None:
             ours.append(_model(self._reranker.name, self._started, "reranker"))
-        named = [store for store in await self._stores(owner) if store.name and not store.expired]
+        every = await asyncio.to_thread(self._store.named_stores, owner)
+        named = [store for store in every if store.name and not store.expired]
         ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
         return [*ours, _model(self._generators.name, self._started, "engine")]
-
-    async def _stores(self, owner: str) -> list[VectorStore]:
-        stores: list[VectorStore] = []
-        more = True
-        while more:
-            after = stores[-1].id if stores else None
-            page = await asyncio.to_thread(self._store.list_stores, owner, limit=100, order="asc", after=after)
-            stores, more = [*stores, *page.items], page.has_more
-        return stores
 
 
 CatalogueNow = Annotated[Catalogue, provided(Catalogue)]

@@ -22,7 +22,10 @@ from server.http.provided import provided
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"], route_class=JsonRoute)
 QUERIES = 8
-Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# Twice what the bundled embedder reads of English (512 tokens), and more than a question needs: every
+# further character costs the analyser and BM25 without moving the vector. A chat's question is cut to half of it.
+QUERY_CHARACTERS = 4096
+Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=QUERY_CHARACTERS)]
 
 
 def _listed(query: Any) -> Any:
@@ -68,7 +71,7 @@ class Searching:
 
     async def search(self, owner: str, store_id: str, body: SearchRequest) -> "Searched":
         """Raises NotFound, and models.errors.Timeout past the limit."""
-        store = await asyncio.to_thread(self._store.find_store, owner, store_id)
+        store = await asyncio.to_thread(self._store.resolve, owner, store_id)
         params = SearchParams(
             candidates=max(self._candidates, body.max_num_results),
             keep=body.max_num_results,

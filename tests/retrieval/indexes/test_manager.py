@@ -45,6 +45,7 @@ def vs(store: Store) -> str:
 
 def found(store: Store, manager: IndexManager, vs: str, word: str) -> tuple[list[str], list[str]]:
     """Texts that BM25 finds by the word, and the text whose vector is nearest."""
+    manager.refresh(vs)
     lexical = [hit.key for hit in manager.indexes(vs)[Bm25Index].search([word], 10)]
     dense = [hit.key for hit in manager.indexes(vs)[DenseIndex].search(vector(word), 1)]
     passages = store.load_passages("ann", vs, [*lexical, *dense])

@@ -176,6 +176,7 @@ def test_it_follows_the_log_is_checked_rebuilt_and_saved(store: Store, vs: str, 
     manager = IndexManager(store, tmp_path, DIM, kinds=KINDS)
     manager.refresh(vs)
     publish(store, vs, "b.txt", ["iota kappa"])
+    manager.refresh(vs)
     assert len(manager.indexes(vs)[WordsIndex]) == 5
     assert manager.check() == []
     (first, *_), seq = store.visible_keys(vs)

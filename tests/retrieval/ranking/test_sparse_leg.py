@@ -48,6 +48,7 @@ def vs(store: Store) -> str:
 
 
 def sparse(manager: IndexManager, vs: str) -> SparseIndex:
+    manager.refresh(vs)
     return manager.indexes(vs)[SparseIndex]
 
 

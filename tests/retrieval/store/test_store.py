@@ -273,6 +273,7 @@ Call = Callable[[Store, str, str, str], object]
     "call",
     [
         lambda s, who, vs, f: s.find_store(who, vs),
+        lambda s, who, vs, f: s.resolve(who, vs),
         lambda s, who, vs, f: s.find_store(who, "handbook"),
         lambda s, who, vs, f: s.update_store(who, vs, name="mine"),
         lambda s, who, vs, f: s.delete_store(who, vs),
@@ -395,9 +396,10 @@ def time(store: Store) -> Time:
     return clock
 
 
-def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_database_of_an_earlier_schema_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     with closing(sqlite3.connect(tmp_path / "ragpod.db")) as old:
-        for name in ("schema.sql", "schema_2.sql"):
+        for name in database.SCRIPTS[:version]:
             old.executescript(Path(database.__file__).with_name(name).read_text("utf-8"))
         old.executescript(
             "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at)"
@@ -405,13 +407,14 @@ def test_a_database_of_the_second_schema_is_brought_up_to_date(tmp_path: Path) -
             "INSERT INTO files (id, owner, filename, media_type, purpose, sha256, bytes, created_at)"
             " VALUES ('file-1', 'ann', 'a.txt', '', 'assistants', 's', 1, 5);"
             "INSERT INTO store_files (store, file, filename, sha256, attributes, created_at, status)"
-            " VALUES (1, 1, 'a.txt', 's', '{}', 5, 'completed'); PRAGMA user_version = 2;"
+            f" VALUES (1, 1, 'a.txt', 's', '{{}}', 5, 'completed'); PRAGMA user_version = {version};"
         )
     with closing(Store(tmp_path)) as store:
         found, file = store.find_store("ann", "vs_1"), store.get_store_file("ann", "vs_1", "file-1")
         assert (found.description, found.expires_at, found.expired) == ("", None, False)
         assert (file.chunking, file.status) == (AUTO, "completed")
         assert store.get_file("ann", "file-1").expires_at is None
+        assert found.counts.completed == 1
         assert not store.leftovers_due()
 
 
@@ -448,14 +451,93 @@ def test_a_name_means_the_store_that_has_not_expired(store: Store, time: Time) -
     assert store.find_store("ann", old.id).expired
 
 
-def test_a_use_is_written_once_a_minute_at_most(store: Store, vs: str, time: Time) -> None:
-    seen = []
-    for _ in range(5):
-        time.now += 20
+def test_a_use_counts_at_once_and_is_written_later(store: Store, vs: str, time: Time) -> None:
+    time.now += 20
+    store.use("ann", vs)
+    assert store.find_store("ann", vs).last_active_at == store.list_stores("ann").items[0].last_active_at == time.now
+    assert written_use(store) < time.now
+    store.write_uses()
+    assert written_use(store) == time.now
+    assert len(store.uses) == 0
+
+
+def test_uses_are_written_when_the_store_is_closed(tmp_path: Path) -> None:
+    with closing(Store(tmp_path, lambda: 5.0)) as store:
+        vs = store.create_store("ann", "handbook").id
+    with closing(Store(tmp_path, lambda: 7.0)) as store:
         store.use("ann", vs)
-        seen.append(int(time.now) - store.find_store("ann", vs).last_active_at)
-    assert max(seen[1:]) < 60
-    assert seen.count(0) < 5
+    with closing(Store(tmp_path, lambda: 9.0)) as store:
+        assert store.find_store("ann", vs).last_active_at == 7
+
+
+def test_a_store_in_use_never_expires(store: Store, time: Time) -> None:
+    used, idle = (store.create_store("ann", name, expires_days=1).id for name in ("used", "idle"))
+    publish(store, used, "a.txt", ["alpha"])
+    time.now += DAY - 1
+    store.use("ann", used)
+    time.now += DAY - 1
+    assert not store.find_store("ann", used).expired
+    store.use("ann", used)
+    attach(store, used, "b.txt", "beta")  # its expiry, too, counts what is in memory
+    time.now += 1
+    store.expire()
+    assert [store.resolve("ann", vs).expired for vs in (used, idle)] == [False, True]
+    assert texts(store, used) == ["alpha"]
+    time.now += DAY
+    with pytest.raises(Expired):
+        store.use("ann", used)
+
+
+def test_no_read_waits_for_a_writer(store: Store, vs: str) -> None:
+    """Every call of the store that a search or a GET route makes; a use a minute ago is no exception."""
+    file = publish(store, vs, "a.txt", ["alpha"], {"year": 2024})
+    batch = store.create_batch("ann", vs, [Attachment(file.file_id)])
+    key = store.visible_keys(vs)[0]
+    reads: list[Callable[[], object]] = [
+        lambda: store.use("ann", vs),
+        lambda: store.resolve("ann", "handbook"),
+        lambda: store.find_store("ann", vs),
+        lambda: store.list_stores("ann"),
+        lambda: store.named_stores("ann"),
+        lambda: store.get_store_file("ann", vs, file.file_id),
+        lambda: store.list_store_files("ann", vs),
+        lambda: store.store_file_content("ann", vs, file.file_id),
+        lambda: store.get_batch("ann", vs, batch.id),
+        lambda: store.list_batch_files("ann", vs, batch.id),
+        lambda: store.get_file("ann", file.file_id),
+        lambda: store.list_files("ann"),
+        lambda: store.file_content("ann", file.file_id),
+        lambda: store.allowed_keys("ann", vs, Comparison("eq", "year", (2024,))),
+        lambda: store.load_passages("ann", vs, key),
+        lambda: store.last_change(vs),
+        lambda: store.space_of(vs),
+        lambda: store.log_floor(vs),
+        lambda: store.next_expiry(),
+    ]
+    store.clock = lambda: 4_000_000_000.0
+    with store.write(), ThreadPoolExecutor(1) as pool:
+        for read in reads:
+            pool.submit(read).result(timeout=60)
+
+
+def written_use(store: Store) -> int:
+    with store.read() as db:
+        return int(db.execute("SELECT last_active_at FROM vector_stores").fetchone()[0])
+
+
+def test_an_id_is_resolved_before_a_name_and_without_reading_files(store: Store, vs: str) -> None:
+    named_so = store.create_store("ann", vs)
+    assert store.resolve("ann", vs).id == vs
+    assert store.resolve("ann", "handbook").id == vs
+    assert store.resolve("ann", named_so.id).name == vs
+    assert [each.id for each in store.named_stores("ann")] == [vs, named_so.id]
+    with store.read() as db:
+        db.set_authorizer(lambda _, table, *__: sqlite3.SQLITE_DENY if table == "store_files" else sqlite3.SQLITE_OK)
+    assert store.resolve("ann", vs).id == vs
+    with pytest.raises(sqlite3.DatabaseError):
+        store.find_store("ann", vs)
+    with store.read() as db:
+        db.set_authorizer(None)
 
 
 def test_a_batch_is_all_or_nothing(store: Store, vs: str) -> None:

@@ -74,6 +74,17 @@ async def cited(home: House, filters: dict[str, Any]) -> list[str]:
     return [citation["content"] for citation in context["citations"]]
 
 
+@pytest.mark.parametrize(("query", "place"), [("가" * 4097, "query"), (["heron", "x" * 4097], "query")])
+async def test_a_query_that_is_too_long_is_refused_by_name(home: House, query: Any, place: str) -> None:
+    store = await home.openai.vector_stores.create(name="short")
+    status, answer = await home.post(f"/v1/vector_stores/{store.id}/search", {"query": query})
+    assert status == 400
+    assert answer["error"]["param"].startswith(place)
+    assert "4096 characters" in answer["error"]["message"]
+    status, _ = await home.post(f"/v1/vector_stores/{store.id}/search", {"query": "가" * 4096})
+    assert status == 200
+
+
 @pytest.mark.parametrize(
     ("filters", "place"),
     [
