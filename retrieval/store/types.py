@@ -7,6 +7,9 @@ StoreError
 ├── EmbedderMismatch    the vector store holds another model's vectors; they are never mixed
 ├── Superseded          the file version was cancelled, deleted or replaced while it was worked on
 ├── NewerDatabase       the database was written by a newer ragpod
+├── StoreUnavailable    these come from retrieval/database/errors.py, as NewerDatabase and StoreError do
+├── StoreFull
+├── StoreConflict
 └── DataDirLocked       another process holds the data directory
 """
 
@@ -14,6 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from retrieval.database.errors import NewerDatabase as NewerDatabase
+from retrieval.database.errors import StoreConflict as StoreConflict
+from retrieval.database.errors import StoreError as StoreError
+from retrieval.database.errors import StoreFull as StoreFull
+from retrieval.database.errors import StoreUnavailable as StoreUnavailable
 from retrieval.types import Attributes, Chunk, Chunking
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
@@ -21,10 +29,6 @@ FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
 
 T = TypeVar("T")
 DAY = 86_400
-
-
-class StoreError(Exception):
-    pass
 
 
 class NotFound(StoreError):
@@ -48,10 +52,6 @@ class EmbedderMismatch(StoreError):
 
 
 class Superseded(StoreError):
-    pass
-
-
-class NewerDatabase(StoreError):
     pass
 
 

@@ -26,25 +26,40 @@ class Responses:
     """Every call takes the owner: another owner's id is as unknown as one that never was."""
 
     def __init__(self, database: RecordsDatabase) -> None:
+        from sqlalchemy import bindparam, delete, insert, select
+
+        from server.records.tables import responses
+
         self._database = database
+        columns = responses.c
+        named = (columns.id == bindparam("response_id"), columns.owner == bindparam("response_owner"))
+        self._insert = insert(responses)
+        self._select = select(columns.id, columns.previous_id, columns.input, columns.response).where(*named)
+        self._delete = delete(responses).where(*named)
 
     async def save(self, owner: str, stored: Stored) -> None:
-        created, content = stored.response["created_at"], orjson.dumps(stored.response)
-        row = (stored.id, owner, created, stored.previous_id, orjson.dumps(stored.input), content)
-        await self._database.run(lambda db: db.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)", row))
+        row = {
+            "id": stored.id,
+            "owner": owner,
+            "created_at": stored.response["created_at"],
+            "previous_id": stored.previous_id,
+            "input": orjson.dumps(stored.input),
+            "response": orjson.dumps(stored.response),
+        }
+        await self._database.run(lambda db: db.execute(self._insert, row))
 
     async def get(self, owner: str, response_id: str, param: str = "response_id") -> Stored:
         """param: the request's name for the id. Raises UnknownResponse."""
-        query = "SELECT id, previous_id, input, response FROM responses WHERE id = ? AND owner = ?"
-        row = await self._database.run(lambda db: db.execute(query, (response_id, owner)).fetchone())
+        named = {"response_id": response_id, "response_owner": owner}
+        row = await self._database.read(lambda db: db.execute(self._select, named).first())
         if row is None:
             raise _unknown(response_id, param)
         return Stored(row[0], row[1], orjson.loads(row[2]), orjson.loads(row[3]))
 
     async def delete(self, owner: str, response_id: str) -> None:
         """Raises UnknownResponse."""
-        query = "DELETE FROM responses WHERE id = ? AND owner = ?"
-        gone = await self._database.run(lambda db: db.execute(query, (response_id, owner)).rowcount)
+        named = {"response_id": response_id, "response_owner": owner}
+        gone = await self._database.run(lambda db: db.execute(self._delete, named).rowcount)
         if not gone:
             raise _unknown(response_id)
 
