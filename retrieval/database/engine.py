@@ -44,6 +44,7 @@ class Database:
         self._alone = threading.RLock()
         self._one_writer: AbstractContextManager[Any] = self._alone if self.is_sqlite else nullcontext()
         bounds = {"pool_size": self.readers + self.writers, "max_overflow": 0, "pool_timeout": wait_seconds}
+        bounds["pool_use_lifo"] = True  # few callers stay on few connections, whose page caches are warm
         if self.is_sqlite:
             self._engine = _sqlite(self.url, bounds, wait_seconds)
             read: dict[str, Any] = {BEGIN: "BEGIN"}
