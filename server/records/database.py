@@ -39,6 +39,15 @@ MIGRATIONS = (
     ) STRICT;
     """,
     "DROP TABLE file_batches;",  # they are in the store now, where their files are
+    # A response knows its turn. due: something was deleted since the last scrub; nobody scrubbed before this version.
+    """
+    ALTER TABLE responses ADD COLUMN trace_id TEXT;
+    UPDATE responses SET trace_id = json_extract(CAST(response AS TEXT), '$.ragpod.trace_id')
+        WHERE json_valid(CAST(response AS TEXT));
+    CREATE INDEX responses_of_turn ON responses (trace_id);
+    CREATE TABLE leftovers (due INTEGER NOT NULL) STRICT;
+    INSERT INTO leftovers VALUES (1);
+    """,
 )
 
 
@@ -69,6 +78,16 @@ class RecordsDatabase:
 
         return await self._in_thread(transaction)
 
+    async def leftovers_due(self) -> bool:
+        """Whether something was deleted since the last `scrub`."""
+        return await self.run(lambda db: bool(db.execute("SELECT due FROM leftovers").fetchone()[0]))
+
+    async def scrub(self) -> bool:
+        """What was deleted before is in neither the database nor its write-ahead log afterwards; all else waits, some
+        seconds a gigabyte. False where another process reads: again later. See retrieval/store/leftovers.py.
+        """
+        return await self._in_thread(self._scrub)
+
     async def close(self) -> None:
         if self._connection is not None:
             await self._in_thread(self._connection.close)
@@ -76,6 +95,15 @@ class RecordsDatabase:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _scrub(self) -> bool:
+        assert self._connection is not None
+        self._connection.execute("VACUUM")
+        (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            with self._connection:
+                self._connection.execute("UPDATE leftovers SET due = 0")
+        return not busy
 
     def _connect(self) -> None:
         self._connection = sqlite3.connect(self._path)

@@ -6,20 +6,28 @@ from typing import Any
 import orjson
 
 from server.records.database import RecordsDatabase
+from server.records.deleting import delete_response
 from server.records.errors import UnknownItem, UnknownResponse
 
 LONGEST_CHAIN = 256
+_INSERT = """
+INSERT INTO responses (id, owner, created_at, previous_id, input, response, trace_id) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """input: the items of the request, with their ids. response: with every extra, asked for or not."""
+    """input: the items of the request, with their ids. response: with every extra, asked for or not.
+
+    trace_id: of the turn that was kept of the same answer; None where an early version did not say.
+    """
 
     id: str
     previous_id: str | None
     input: list[Json]
     response: Json
+    trace_id: str | None = None
 
 
 class Responses:
@@ -30,22 +38,20 @@ class Responses:
 
     async def save(self, owner: str, stored: Stored) -> None:
         created, content = stored.response["created_at"], orjson.dumps(stored.response)
-        row = (stored.id, owner, created, stored.previous_id, orjson.dumps(stored.input), content)
-        await self._database.run(lambda db: db.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)", row))
+        row = (stored.id, owner, created, stored.previous_id, orjson.dumps(stored.input), content, stored.trace_id)
+        await self._database.run(lambda db: db.execute(_INSERT, row))
 
     async def get(self, owner: str, response_id: str, param: str = "response_id") -> Stored:
         """param: the request's name for the id. Raises UnknownResponse."""
-        query = "SELECT id, previous_id, input, response FROM responses WHERE id = ? AND owner = ?"
+        query = "SELECT id, previous_id, input, response, trace_id FROM responses WHERE id = ? AND owner = ?"
         row = await self._database.run(lambda db: db.execute(query, (response_id, owner)).fetchone())
         if row is None:
             raise _unknown(response_id, param)
-        return Stored(row[0], row[1], orjson.loads(row[2]), orjson.loads(row[3]))
+        return Stored(row[0], row[1], orjson.loads(row[2]), orjson.loads(row[3]), row[4])
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Raises UnknownResponse."""
-        query = "DELETE FROM responses WHERE id = ? AND owner = ?"
-        gone = await self._database.run(lambda db: db.execute(query, (response_id, owner)).rowcount)
-        if not gone:
+        """With the turn of the same answer. Raises UnknownResponse."""
+        if not await self._database.run(lambda db: delete_response(db, owner, response_id)):
             raise _unknown(response_id)
 
     async def conversation(self, owner: str, response_id: str | None) -> list[Json]:

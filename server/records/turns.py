@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from server.records.database import RecordsDatabase
+from server.records.deleting import delete_turn
 from server.records.errors import UnknownTurn
 
 
@@ -66,8 +67,17 @@ class Turns:
         query = "SELECT turn FROM turns WHERE trace_id = ? AND owner = ?"
         row = await self._database.run(lambda db: db.execute(query, (trace_id, owner)).fetchone())
         if row is None:
-            raise UnknownTurn(f"no trace {trace_id!r}")
+            raise _unknown(trace_id)
         return _turn(orjson.loads(row[0]))
+
+    async def delete(self, owner: str, trace_id: str) -> None:
+        """With the response that was made by it. Raises UnknownTurn, also of another owner's."""
+        if not await self._database.run(lambda db: delete_turn(db, owner, trace_id)):
+            raise _unknown(trace_id)
+
+
+def _unknown(trace_id: str) -> UnknownTurn:
+    return UnknownTurn(f"no trace {trace_id!r}")
 
 
 def _turn(stored: dict[str, Any]) -> Turn:

@@ -60,8 +60,9 @@ class Keeping:
             await asyncio.shield(self._responses.save(self._question.ask.owner, self._stored()))
 
     def _stored(self) -> Stored:
-        frame = self._question.frame
-        return Stored(frame.id, frame.request.previous_response_id, self._question.items, self._rendered.response)
+        asked, frame = self._question, self._question.frame
+        previous, response = frame.request.previous_response_id, self._rendered.response
+        return Stored(frame.id, previous, asked.items, response, asked.ask.trace_id)
 
 
 class Responding:

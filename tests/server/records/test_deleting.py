@@ -1,0 +1,142 @@
+"""What is deleted is deleted everywhere: by row at once, by bytes with the next upkeep."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from server.records import database as records
+from server.records.database import FILENAME, RecordsDatabase
+from server.records.errors import UnknownResponse, UnknownTurn
+from server.records.responses import Responses, Stored
+from server.records.turns import Turns
+from server.records.upkeep import RecordsUpkeep
+from tests.server.records.test_turns import TURN
+from tests.until import PATIENCE, until
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[RecordsDatabase]:
+    opened = await RecordsDatabase.open(tmp_path)
+    yield opened
+    await opened.close()
+
+
+def stored(number: int, trace_id: str | None, previous_id: str | None = None) -> Stored:
+    said = [{"id": f"msg_{number}", "type": "message", "text": f"question-{number}"}]
+    answer = [{"id": f"msg_{number}a", "type": "message", "text": f"answer-{number}"}]
+    return Stored(f"resp_{number}", previous_id, said, {"created_at": number, "output": answer}, trace_id)
+
+
+async def keep(database: RecordsDatabase, number: int) -> None:
+    words = replace(TURN, trace_id=f"trace_{number}", question=f"question-{number}", answer=f"answer-{number}")
+    await Turns(database).save(words)
+    await Responses(database).save("alice", stored(number, f"trace_{number}"))
+
+
+async def test_a_response_takes_its_turn_with_it_and_a_turn_its_response(database: RecordsDatabase) -> None:
+    turns, responses = Turns(database), Responses(database)
+    for number in range(3):
+        await keep(database, number)
+    await responses.delete("alice", "resp_0")
+    await turns.delete("alice", "trace_1")
+    for number in range(2):
+        with pytest.raises(UnknownTurn):
+            await turns.get("alice", f"trace_{number}")
+        with pytest.raises(UnknownResponse):
+            await responses.get("alice", f"resp_{number}")
+    assert (await turns.get("alice", "trace_2")).answer == "answer-2"
+    assert (await responses.get("alice", "resp_2")).trace_id == "trace_2"
+
+
+async def test_another_owner_deletes_nothing_and_gives_the_upkeep_nothing_to_do(database: RecordsDatabase) -> None:
+    turns, responses = Turns(database), Responses(database)
+    await keep(database, 1)
+    await database.scrub()
+    for trace_id, response_id in (("trace_1", "resp_1"), ("trace_2", "resp_2")):
+        with pytest.raises(UnknownTurn):
+            await turns.delete("bob", trace_id)
+        with pytest.raises(UnknownResponse):
+            await responses.delete("bob", response_id)
+    assert not await database.leftovers_due()
+    await turns.get("alice", "trace_1")
+    await responses.get("alice", "resp_1")
+
+
+async def test_a_response_that_does_not_know_its_turn_is_deleted_alone(database: RecordsDatabase) -> None:
+    await Turns(database).save(TURN)
+    await Responses(database).save("alice", stored(1, None))
+    await Responses(database).delete("alice", "resp_1")
+    assert (await Turns(database).get("alice", "trace_1")).answer == TURN.answer
+
+
+def bytes_of(folder: Path) -> Iterator[tuple[str, bytes]]:
+    return ((path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("way", ["turn", "response"])
+async def test_the_upkeep_leaves_no_byte_of_what_was_deleted(
+    database: RecordsDatabase, tmp_path: Path, way: str
+) -> None:
+    """Rows of all sizes, as those of a table's leaf, of overflow pages and of moved cells leave different traces."""
+    turns, responses = Turns(database), Responses(database)
+    for number in range(60):
+        mark = f"mark-{number:03}-" * (1 + number * 37 % 400)
+        words = {"question": mark, "search_question": mark, "answer": mark, "reasoning": mark}
+        await turns.save(replace(TURN, trace_id=f"trace_{number}", sources=[{"content": mark}], **words))
+        said = replace(stored(number, f"trace_{number}"), input=[{"text": mark}])
+        await responses.save("alice", replace(said, response={"created_at": 1, "output": [{"text": mark}]}))
+    gone = [number for number in range(60) if number % 3]
+    for number in gone:
+        await (
+            turns.delete("alice", f"trace_{number}") if way == "turn" else responses.delete("alice", f"resp_{number}")
+        )
+    await RecordsUpkeep(database).run()
+    assert not await database.leftovers_due()
+    left = [(name, n) for name, held in bytes_of(tmp_path) for n in gone if f"mark-{n:03}-".encode() in held]
+    assert left == []
+    assert (await turns.get("alice", "trace_3")).answer.startswith("mark-003-")
+
+
+async def test_the_upkeep_comes_by_itself_and_after_a_restart_too(tmp_path: Path) -> None:
+    database = await RecordsDatabase.open(tmp_path)
+    await keep(database, 1)
+    await database.scrub()
+    await Turns(database).delete("alice", "trace_1")
+    await database.close()
+    database = await RecordsDatabase.open(tmp_path)
+    upkeep = RecordsUpkeep(database, seconds=0.01)
+    assert await database.leftovers_due()
+    upkeep.start()
+
+    async def done() -> bool:
+        return not await database.leftovers_due()
+
+    await until(done, PATIENCE)
+    await upkeep.aclose()
+    await database.close()
+    assert [name for name, held in bytes_of(tmp_path) if b"answer-1" in held] == []
+
+
+async def test_a_database_of_the_version_before_learns_which_turns_its_responses_have(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILENAME) as old:
+        for script in records.MIGRATIONS[:3]:
+            old.executescript(script)
+        old.execute("PRAGMA user_version = 3")
+        for number, known in ((1, {"ragpod": {"trace_id": "trace_1"}}), (2, {})):
+            response = orjson.dumps({"created_at": number, "output": [], **known})
+            old.execute("INSERT INTO responses VALUES (?, 'alice', 1, NULL, x'5b5d', ?)", (f"resp_{number}", response))
+    old.close()
+    database = await RecordsDatabase.open(tmp_path)
+    turns, responses = Turns(database), Responses(database)
+    await turns.save(TURN)
+    assert (await responses.get("alice", "resp_1")).trace_id == "trace_1"
+    assert (await responses.get("alice", "resp_2")).trace_id is None
+    await responses.delete("alice", "resp_2")
+    await responses.delete("alice", "resp_1")
+    with pytest.raises(UnknownTurn):
+        await turns.get("alice", "trace_1")
+    await database.close()
