@@ -1,5 +1,6 @@
 """Responses that were kept: with the items that were asked, so that a later request can go on from them."""
 
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,20 @@ import orjson
 
 from server.records.database import RecordsDatabase
 from server.records.deleting import delete_response
-from server.records.errors import UnknownItem, UnknownResponse
+from server.records.errors import ChainTooLong, UnknownItem, UnknownResponse
 
-LONGEST_CHAIN = 256
+PREVIOUS = "previous_response_id"
+# One more than may be read, so that a longer chain is known from one that just fits. Previous id, input, response.
+_CHAIN = """
+WITH RECURSIVE chain (id, previous_id, depth) AS (
+    SELECT id, previous_id, 0 FROM responses WHERE id = ? AND owner = ?
+    UNION ALL
+    SELECT earlier.id, earlier.previous_id, depth + 1
+    FROM chain JOIN responses AS earlier ON earlier.id = chain.previous_id AND earlier.owner = ?
+    WHERE depth < ?
+)
+SELECT chain.previous_id, input, response FROM chain JOIN responses USING (id) ORDER BY depth DESC
+"""
 _INSERT = """
 INSERT INTO responses (id, owner, created_at, previous_id, input, response, trace_id) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -54,16 +66,27 @@ class Responses:
         if not await self._database.run(lambda db: delete_response(db, owner, response_id)):
             raise _unknown(response_id)
 
-    async def conversation(self, owner: str, response_id: str | None) -> list[Json]:
-        """Input and output items of that response and of all before it, the oldest first.
+    async def conversation(self, owner: str, response_id: str | None, longest: int) -> list[Json]:
+        """Input and output items of that response and of all before it, the oldest first; of `longest` at most.
 
-        Raises UnknownResponse, also where one of those before it was deleted.
+        Raises ChainTooLong, and UnknownResponse, also where one of those before it was deleted.
         """
-        chain: list[Stored] = []
-        while response_id is not None and len(chain) < LONGEST_CHAIN:
-            chain.append(await self.get(owner, response_id, "previous_response_id"))
-            response_id = chain[-1].previous_id
-        return [item for stored in reversed(chain) for item in (*stored.input, *stored.response["output"])]
+        if response_id is None:
+            return []
+        first = response_id
+
+        def read(db: sqlite3.Connection) -> list[Json]:
+            """All in the database's thread: a long conversation is megabytes of JSON."""
+            rows = db.execute(_CHAIN, (first, owner, owner, longest)).fetchall()
+            if len(rows) > longest:
+                why = f"more than {longest} responses come before this one: begin anew, and say in `input` what counts"
+                raise ChainTooLong(why, PREVIOUS)
+            missing = rows[0][0] if rows else first
+            if missing is not None:
+                raise _unknown(missing, PREVIOUS)
+            return [item for _, *parts in rows for item in _items(*parts)]
+
+        return await self._database.run(read)
 
     async def referred(self, owner: str, items: list[Json]) -> list[Json]:
         """Each item_reference replaced by the item, its id kept. Raises UnknownItem.
@@ -83,6 +106,11 @@ class Responses:
         if found := next((item for item in items if item["id"] == identity), None):
             return found
         raise unknown
+
+
+def _items(given: bytes, response: bytes) -> list[Json]:
+    """Of one response, as they are stored."""
+    return [*orjson.loads(given), *orjson.loads(response)["output"]]
 
 
 def _unknown(response_id: str, param: str = "response_id") -> UnknownResponse:
