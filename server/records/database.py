@@ -58,6 +58,22 @@ class RecordsDatabase:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
 
+    async def leftovers_due(self) -> bool:
+        """Whether something was deleted since the last `scrub`."""
+        from server.records.deleting import leftovers_due
+
+        return await self.read(leftovers_due)
+
+    async def scrub(self) -> bool:
+        """What was deleted before is in neither the database nor its write-ahead log afterwards; writers wait, some
+        seconds a gigabyte. False where somebody reads all the time: again later. See retrieval/store/leftovers.py.
+
+        PostgreSQL's bytes are its own to reuse (autovacuum, its WAL, backups): nothing is done there.
+        """
+        from server.records.deleting import scrub
+
+        return await asyncio.get_running_loop().run_in_executor(self._writers, scrub, self._database)
+
     async def close(self) -> None:
         """What was begun is ended first."""
 

@@ -1,6 +1,6 @@
 """The tables of this folder, as its migrations leave them. No foreign key leads into another room's tables."""
 
-from sqlalchemy import Column, Index, LargeBinary, MetaData, Table
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table
 
 from retrieval.database.columns import SECONDS, Identifier
 
@@ -27,5 +27,9 @@ responses = Table(
     Column("previous_id", Identifier),
     Column("input", LargeBinary, nullable=False),
     Column("response", LargeBinary, nullable=False),
+    Column("trace_id", Identifier),  # of the turn that made it
+    Index("responses_of_turn", "trace_id"),
     sqlite_strict=True,
 )
+# One row. due: something was deleted since the last scrub.
+leftovers = Table("leftovers", METADATA, Column("due", Integer, nullable=False), sqlite_strict=True)

@@ -80,8 +80,19 @@ class Turns:
         named = {"trace_id": trace_id, "owner": owner}
         row = await self._database.read(lambda db: db.execute(self._select, named).first())
         if row is None:
-            raise UnknownTurn(f"no trace {trace_id!r}")
+            raise _unknown(trace_id)
         return _turn(orjson.loads(row[0]))
+
+    async def delete(self, owner: str, trace_id: str) -> None:
+        """With the response that was made by it. Raises UnknownTurn, also of another owner's."""
+        from server.records.deleting import delete_turn
+
+        if not await self._database.run(lambda db: delete_turn(db, owner, trace_id)):
+            raise _unknown(trace_id)
+
+
+def _unknown(trace_id: str) -> UnknownTurn:
+    return UnknownTurn(f"no trace {trace_id!r}")
 
 
 def _turn(stored: dict[str, Any]) -> Turn:

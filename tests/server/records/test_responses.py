@@ -1,12 +1,16 @@
+"""Responses on both databases; their chains, which are read whole in one statement, or refused."""
+
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, event
 
 from server.records.database import RecordsDatabase
-from server.records.errors import UnknownItem, UnknownResponse
+from server.records.errors import ChainTooLong, UnknownItem, UnknownResponse
 from server.records.responses import Responses, Stored
+
+LINKS = 300
 
 
 @pytest.fixture
@@ -50,12 +54,14 @@ async def test_another_owners_response_is_as_unknown_as_one_that_never_was(respo
 
 @pytest.mark.parametrize("response_id", [identity("resp", 2), "", "resp_\0", "응답"])
 async def test_an_id_that_is_none_is_unknown(responses: Responses, response_id: str) -> None:
-    for call in (responses.get, responses.delete, responses.conversation):
+    for call in (responses.get, responses.delete):
         with pytest.raises(UnknownResponse, match="no response"):
             await call("alice", response_id)
+    with pytest.raises(UnknownResponse, match="no response"):
+        await responses.conversation("alice", response_id, LINKS)
 
 
-async def test_a_deleted_response_is_gone_and_not_continued(responses: Responses) -> None:
+async def test_a_deleted_response_is_gone_and_what_went_on_from_it_stays(responses: Responses) -> None:
     for each in (stored(1), stored(2, 1)):
         await responses.save("alice", each)
     await responses.delete("alice", identity("resp", 1))
@@ -63,17 +69,54 @@ async def test_a_deleted_response_is_gone_and_not_continued(responses: Responses
     for call in (responses.get, responses.delete):
         with pytest.raises(UnknownResponse):
             await call("alice", identity("resp", 1))
-    with pytest.raises(UnknownResponse) as refused:
-        await responses.conversation("alice", identity("resp", 2))
+
+
+@pytest.fixture
+async def chain(responses: Responses) -> Responses:
+    """Of 300 responses, the last one resp_299."""
+    for number in range(LINKS):
+        previous = f"resp_{number - 1}" if number else None
+        response = {"created_at": number, "output": [{"id": f"a{number}"}]}
+        await responses.save("alice", Stored(f"resp_{number}", previous, [{"id": f"q{number}"}], response))
+    return responses
+
+
+async def test_a_chain_has_its_beginning_however_long_it_is(chain: Responses) -> None:
+    items = await chain.conversation("alice", "resp_299", LINKS)
+    assert [item["id"] for item in items] == [f"{kind}{number}" for number in range(LINKS) for kind in "qa"]
+
+
+async def test_it_is_read_in_one_statement(chain: Responses) -> None:
+    statements: list[str] = []
+
+    def seen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", seen)
+    await chain.conversation("alice", "resp_299", LINKS)
+    event.remove(Engine, "before_cursor_execute", seen)
+    assert len([statement for statement in statements if statement != "BEGIN"]) == 1
+
+
+async def test_one_that_is_longer_than_may_be_asked_is_refused_never_cut(chain: Responses) -> None:
+    with pytest.raises(ChainTooLong, match="299") as refused:
+        await chain.conversation("alice", "resp_299", LINKS - 1)
+    assert refused.value.param == "previous_response_id"
+    assert len(await chain.conversation("alice", "resp_298", LINKS - 1)) == 2 * (LINKS - 1)
+
+
+@pytest.mark.parametrize("gone", [0, 150, 299])
+async def test_one_that_has_lost_a_link_is_unknown(chain: Responses, gone: int) -> None:
+    await chain.delete("alice", f"resp_{gone}")
+    with pytest.raises(UnknownResponse, match=f"resp_{gone}") as refused:
+        await chain.conversation("alice", "resp_299", LINKS)
     assert refused.value.param == "previous_response_id"
 
 
-async def test_a_conversation_is_all_items_the_oldest_first(responses: Responses) -> None:
-    for number in range(1, 5):
-        await responses.save("alice", stored(number, number - 1 if number > 1 else None))
-    items = await responses.conversation("alice", identity("resp", 4))
-    assert [item["text"] for item in items] == [f"{kind} {n}" for n in range(1, 5) for kind in ("질문", "답")]
-    assert await responses.conversation("alice", None) == []
+async def test_another_owners_chain_is_unknown_and_no_chain_is_empty(chain: Responses) -> None:
+    with pytest.raises(UnknownResponse, match="resp_299"):
+        await chain.conversation("bob", "resp_299", LINKS)
+    assert await chain.conversation("bob", None, LINKS) == []
 
 
 async def test_a_reference_is_replaced_by_its_item(responses: Responses) -> None:

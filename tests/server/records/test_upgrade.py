@@ -50,7 +50,17 @@ OLD_SCRIPTS = (
     ) STRICT;
     """,
     "DROP TABLE file_batches;",
+    """
+    ALTER TABLE responses ADD COLUMN trace_id TEXT;
+    UPDATE responses SET trace_id = json_extract(CAST(response AS TEXT), '$.ragpod.trace_id')
+        WHERE json_valid(CAST(response AS TEXT));
+    CREATE INDEX responses_of_turn ON responses (trace_id);
+    CREATE TABLE leftovers (due INTEGER NOT NULL) STRICT;
+    INSERT INTO leftovers VALUES (1);
+    """,
 )
+# Of the two responses of the old folder, in the order of their ids.
+TRACES = ("trace_ba77757e9b642b14187f99d3f5c27a62", "trace_90d3bb6ca35a3ef0106e0cefaea4d631")
 
 
 @pytest.fixture
@@ -106,7 +116,10 @@ async def test_a_folder_of_before_alembic_reads_back_whole_and_is_upgraded_once(
         database = await RecordsDatabase.open(old_folder)
         await database.close()
         files.append(path.read_bytes())
-        assert {name: content(path)[name] for name in before} == before
+        after = content(path)
+        assert after["turns"] == before["turns"]
+        assert [row[:6] for row in after["responses"]] == before["responses"]
+        assert [row[6:] for row in after["responses"]] == [(trace_id,) for trace_id in TRACES]
     assert len(before["turns"]) == 3
     assert len(before["responses"]) == 2
     assert files[0] == files[1]
@@ -118,7 +131,7 @@ async def test_turns_and_responses_of_before_alembic_can_be_asked_for_and_gone_o
     turn = await turns.get("default", "trace_bb0b8d66fe3666d2eb5d87d0d232b78d")
     assert turn.question == "배송은 며칠 걸리나요?"
     assert turn.sources
-    items = await responses.conversation("default", "resp_3344c3e82d6fd812e115ec5a5548ff39")
+    items = await responses.conversation("default", "resp_3344c3e82d6fd812e115ec5a5548ff39", 2)
     assert [item["content"][0]["text"] for item in items if item["type"] == "message"] == [
         "배송은 며칠 걸리나요?",
         "Hello world",
@@ -128,7 +141,7 @@ async def test_turns_and_responses_of_before_alembic_can_be_asked_for_and_gone_o
     await database.close()
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_every_version_before_alembic_ends_at_the_same_tables(tmp_path: Path, version: int) -> None:
     with closing(sqlite3.connect(tmp_path / "old.db")) as old:
         for number, script in enumerate(OLD_SCRIPTS[:version], 1):
