@@ -223,6 +223,11 @@ def test_a_heavy_library_is_imported_in_one_file(library: str) -> None:
     assert len(wrappers) <= 1
 
 
+def test_sqlalchemy_is_known_to_the_folders_that_keep_rows_alone() -> None:
+    knowing = {module.directory for module in HOUSE.modules.values() if packages(module.imports) & set(DATABASE)}
+    assert knowing == {"retrieval.database", "server.records", "server.records.migrations"}
+
+
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [

@@ -1,4 +1,4 @@
-"""The drivers' errors as the house's own (errors.py). What is a fault of the statement stays what it is."""
+"""The drivers' errors as the house's own (errors.py). What is a fault of the code that asked stays what it is."""
 
 import logging
 import sqlite3
@@ -9,7 +9,7 @@ from sqlalchemy import exc
 
 from retrieval.database.errors import StoreConflict, StoreError, StoreFull, StoreUnavailable
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("ragpod.store")
 
 # Primary result codes (sqlite.org/rescode.html); the extended ones have them in their lowest byte.
 SQLITE: dict[int, type[StoreError]] = {
@@ -19,12 +19,14 @@ SQLITE: dict[int, type[StoreError]] = {
     (
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
     ),
     StoreUnavailable,
 )
