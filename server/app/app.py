@@ -65,6 +65,7 @@ def create_app(given: Parts | Settings) -> FastAPI:
     _describe(app)
     handle_errors(app)
     _wrap(app, settings)
+    _prepare(app)
     return app
 
 
@@ -75,6 +76,12 @@ def _describe(app: FastAPI) -> None:
         return JSONResponse(await asyncio.to_thread(app.openapi))
 
     app.router.routes.insert(0, Route("/openapi.json", openapi, include_in_schema=False))
+
+
+def _prepare(app: FastAPI) -> None:
+    """FastAPI makes a router's routes when the first request looks for one: 40 ms on the event loop."""
+    for route in app.router.routes:
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

@@ -10,8 +10,8 @@ from models.wire.openai_client import OpenAIClient
 from models.wire.token_counting import estimate_tokens
 from server.http.errors import bad_request
 
-# The first is OpenAI's, the second its older name and every engine's, the third llama.cpp's own, which wins there.
-NAMES = ("max_completion_tokens", "max_tokens", "n_predict")
+EVERYONES = ("max_completion_tokens", "max_tokens")  # the second is the older name, which every engine knows
+LLAMAS = "n_predict"  # llama.cpp's own, which wins there; others do not know it
 _ESTIMATE_IS_SHORT = 2  # of code and digits the estimate may be half of what they take
 
 
@@ -20,7 +20,7 @@ def cut(raw: Mapping[str, Any], most: int) -> dict[str, Any]:
 
     Raises ApiError (400).
     """
-    asked = {name: raw[name] for name in NAMES if raw.get(name) is not None}
+    asked = {name: raw[name] for name in (*EVERYONES, LLAMAS) if raw.get(name) is not None}
     for name, value in asked.items():
         if not isinstance(value, int):
             raise bad_request(f"{name!r} is a whole number", name)
@@ -28,11 +28,13 @@ def cut(raw: Mapping[str, Any], most: int) -> dict[str, Any]:
 
 
 async def unsaid(raw: Mapping[str, Any], texts: Sequence[Message], most: int, client: OpenAIClient) -> dict[str, Any]:
-    """Of a request that names no length: `most`, under the name that every engine knows.
+    """Where a request names no length in everyone's words: `most`, under the name that every engine knows.
 
     vLLM and its like refuse a number that does not fit beside the prompt. Where `most` does not, none is sent: the
     engine's context then ends the answer earlier than `most` would. texts: what the messages of `raw` say.
     """
+    if any(raw.get(name) is not None for name in EVERYONES):
+        return {}
     given = {"max_tokens": most}
     if client.traits.dialect == "llama.cpp" or not client.knows_context:
         return given  # llama.cpp takes any number

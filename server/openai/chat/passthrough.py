@@ -58,8 +58,7 @@ class Passthrough:
     async def _payload(self, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
         """The caller's own body, checked, and no longer than the limit."""
         texts, most = self._checked(body, raw), self._asking.defaults.max_tokens
-        length = cut(raw, most) or await unsaid(raw, texts, most, self._asking.generators.client)
-        return raw | length
+        return raw | cut(raw, most) | await unsaid(raw, texts, most, self._asking.generators.client)
 
     def _checked(self, body: ChatRequest, raw: dict[str, Any]) -> list[Message]:
         """What the messages say. Raises ApiError (400) naming what is not accepted."""

@@ -48,4 +48,4 @@ async def test_a_large_request_holds_nobody_up(home: House, path: str, body: Any
     sent = io.BytesIO(orjson.dumps(body(TEXTS[kind])))
     headers = {"Content-Type": "application/json"}
     async with home.http.post(home.url + path, data=sent, headers=headers) as response:
-        assert response.status < 500 and response.status != 413, (response.status, (await response.read())[:300])
+        assert response.status in (200, 400), (response.status, (await response.read())[:300])

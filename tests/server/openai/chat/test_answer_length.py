@@ -38,8 +38,8 @@ async def short(
         ({"max_tokens": 65}, {"max_tokens": MOST}),
         ({"max_completion_tokens": 10**6}, {"max_completion_tokens": MOST}),
         ({"max_tokens": 10**6, "max_completion_tokens": 7}, {"max_tokens": MOST, "max_completion_tokens": 7}),
-        ({"n_predict": -1}, {"n_predict": MOST}),
-        ({"n_predict": 7}, {"n_predict": 7}),
+        ({"n_predict": -1}, {"n_predict": MOST, "max_tokens": MOST}),
+        ({"n_predict": 7}, {"n_predict": 7, "max_tokens": MOST}),
         ({"max_tokens": 7, "n_predict": 10**6}, {"max_tokens": 7, "n_predict": MOST}),
     ],
 )
