@@ -6,7 +6,7 @@ Under pytest-xdist every worker collects everything and gets whole files, those 
 takes long is never what one worker ends with while the other one is idle.
 
 Fixtures for the whole run (of each worker): `llama`, one real llama.cpp engine; `torch`, without which a test is
-skipped; the checkpoints of tests/checkpoints.py.
+skipped; the checkpoints of tests/checkpoints.py. `database_url` runs a test on SQLite and on PostgreSQL.
 """
 
 import json
@@ -17,13 +17,16 @@ import subprocess
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from models.engines.llama_cpp import llama_cpp
 from tests import checkpoints
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 # On a busy machine any example may take long; what kind of examples there are (CI: the same in every run) stays.
 hypothesis.settings.register_profile(
@@ -93,6 +96,15 @@ def llama() -> Iterator[Llama]:
         assert process.stdout is not None
         yield Llama(json.loads(process.stdout.readline())["url"] + "/v1", spec.api_key or "", spec.model)
         process.terminate()
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[URL]":
+    """Of an empty database."""
+    from tests.databases import empty_database
+
+    with empty_database(request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "models.rerankers": {"models.embedders", "models.torch"},
     "models.torch": set(),
     "models.wire": set(),
+    "retrieval.database": set(),
     "retrieval.evaluation": {"retrieval.ranking", "retrieval.store"},
     "retrieval.filters": set(),
     "retrieval.indexes": {
@@ -51,7 +52,7 @@ MAY_IMPORT = {
         "retrieval.passages",
         "retrieval.store",
     },
-    "retrieval.store": {"retrieval.filters"},
+    "retrieval.store": {"retrieval.database", "retrieval.filters"},
     "server.access": {"server.answering", "server.http"},
     "server.answering": {
         "models.engines",
@@ -112,7 +113,8 @@ MAY_IMPORT = {
         "server.answering",
         "server.http",
     },
-    "server.records": set(),
+    "server.records": {"retrieval.database", "server.records.migrations"},
+    "server.records.migrations": {"retrieval.database"},
     "server.settings": set(),
     "server.telemetry": {"server.answering", "server.http"},
 }
@@ -132,6 +134,8 @@ HEAVY = (
     "transformers",
     "xllamacpp",
 )
+
+DATABASE = ("sqlalchemy", "alembic", "psycopg")
 
 
 def packages(imports: Iterable[str]) -> set[str]:
@@ -219,11 +223,16 @@ def test_a_heavy_library_is_imported_in_one_file(library: str) -> None:
     assert len(wrappers) <= 1
 
 
+def test_sqlalchemy_is_known_to_the_folders_that_keep_rows_alone() -> None:
+    knowing = {module.directory for module in HOUSE.modules.values() if packages(module.imports) & set(DATABASE)}
+    assert knowing == {"retrieval.database", "server.records", "server.records.migrations"}
+
+
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
-        ("import server.app.app", HEAVY),
-        ("import server.cli", (*HEAVY, "numpy", "fastapi", "starlette", "aiohttp", "pydantic", "uvicorn")),
+        ("import server.app.app", (*HEAVY, *DATABASE)),
+        ("import server.cli", (*HEAVY, *DATABASE, "numpy", "fastapi", "starlette", "aiohttp", "pydantic", "uvicorn")),
     ],
 )
 def test_starting_is_light(statement: str, unwanted: tuple[str, ...]) -> None:

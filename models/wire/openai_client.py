@@ -70,6 +70,7 @@ class OpenAIClient:
     ) -> None:
         self.name = model
         self.context_tokens = context_tokens
+        self.knows_context = True  # False: a connected engine does not say; context_tokens is a guess
         self.languages = languages
         self.base_url = base_url.rstrip("/")
         self.traits = traits or EngineTraits()
@@ -89,6 +90,7 @@ class OpenAIClient:
         """What a connected engine says of itself."""
         self.name, self.traits = model, replace(self.traits, dialect=dialect)
         self.context_tokens = context_tokens or self.context_tokens
+        self.knows_context = context_tokens is not None
 
     async def open(self) -> None:
         connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEP_ALIVE_SECONDS)

@@ -34,8 +34,8 @@ def estimate_tokens(messages: Sequence[Message]) -> int:
 
 
 def estimate_text_tokens(text: str) -> int:
-    others = sum(character > "\x7f" for character in text)
-    return math.ceil((len(text) - others) / _ASCII_PER_TOKEN + others / _OTHERS_PER_TOKEN)
+    ascii_ = len(text.encode("ascii", "ignore"))  # by bytecode a megabyte took 40 ms, on the event loop
+    return math.ceil(ascii_ / _ASCII_PER_TOKEN + (len(text) - ascii_) / _OTHERS_PER_TOKEN)
 
 
 async def _count_vllm(session: aiohttp.ClientSession, root: str, model: str, messages: Sequence[Message]) -> int:

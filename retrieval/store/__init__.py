@@ -1,5 +1,5 @@
 """The source of truth, in SQLite: vector stores, files, passages, vectors, the change log.
 
 Door: lock, store, types.
-Imports: retrieval.filters.
+Imports: retrieval.database, retrieval.filters.
 """

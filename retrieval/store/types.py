@@ -10,6 +10,9 @@ StoreError
 ├── StoreFull           no room is left for what is to be written: try again when there is some
 ├── StoreConflict       it contradicts what is there already
 ├── NewerDatabase       the database was written by a newer ragpod
+├── StoreUnavailable    these come from retrieval/database/errors.py, as NewerDatabase and StoreError do
+├── StoreFull
+├── StoreConflict
 └── DataDirLocked       another process holds the data directory
 """
 
@@ -17,6 +20,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from retrieval.database.errors import NewerDatabase as NewerDatabase
+from retrieval.database.errors import StoreConflict as StoreConflict
+from retrieval.database.errors import StoreError as StoreError
+from retrieval.database.errors import StoreFull as StoreFull
+from retrieval.database.errors import StoreUnavailable as StoreUnavailable
 from retrieval.types import Attributes, Chunk, Chunking
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
@@ -25,10 +33,6 @@ FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
 T = TypeVar("T")
 DAY = 86_400
 STORE_PREFIX = "vs_"  # of every vector store's id
-
-
-class StoreError(Exception):
-    pass
 
 
 class NotFound(StoreError):
@@ -64,10 +68,6 @@ class StoreConflict(StoreError):
 
 
 class Superseded(StoreError):
-    pass
-
-
-class NewerDatabase(StoreError):
     pass
 
 

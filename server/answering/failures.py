@@ -86,6 +86,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str | None, int | None]] = {
     record_errors.UnknownTurn: (404, _INVALID, "trace_not_found", None),
     record_errors.UnknownResponse: (404, _INVALID, "response_not_found", None),
     record_errors.UnknownItem: (404, _INVALID, "item_not_found", None),
+    record_errors.ChainTooLong: (400, _INVALID, "conversation_too_long", None),
     model_errors.Overloaded: (503, "overloaded_error", "overloaded", RETRY_SECONDS),
     model_errors.Unavailable: (503, "service_unavailable_error", "engine_unavailable", RETRY_SECONDS),
     model_errors.Timeout: (504, "timeout_error", "timeout", RETRY_SECONDS),

@@ -143,6 +143,15 @@ class Runs:
         running.cancel("stopped")
         return True
 
+    async def end(self, owner: str, trace_id: str) -> bool:
+        """As `stop`, and returns when all that is kept of it is kept."""
+        running = self._running.get((owner, trace_id))
+        if running is None:
+            return False
+        running.cancel("stopped")
+        await running.close()
+        return True
+
     async def aclose(self) -> None:
         for running in list(self._running.values()):
             running.cancel("shutdown")

@@ -1,11 +1,15 @@
 """The ASGI application: routes and middleware around the parts that build.py has put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from server.access.authentication import Authentication
 from server.api import chat as backend_chat
@@ -58,9 +62,26 @@ def create_app(given: Parts | Settings) -> FastAPI:
     app = FastAPI(title="ragpod", lifespan=lifespan, redoc_url=None, telemetry=config)
     for router in ROUTERS:
         app.include_router(router)
+    _describe(app)
     handle_errors(app)
     _wrap(app, settings)
+    _prepare(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """/openapi.json in front of FastAPI's own, whose first request takes 150 ms on the event loop."""
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(app.openapi))
+
+    app.router.routes.insert(0, Route("/openapi.json", openapi, include_in_schema=False))
+
+
+def _prepare(app: FastAPI) -> None:
+    """FastAPI makes a router's routes when the first request looks for one: 40 ms on the event loop."""
+    for route in app.router.routes:
+        route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:

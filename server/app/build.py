@@ -29,6 +29,7 @@ from server.openai.retrieval.search import Searching
 from server.records.database import RecordsDatabase
 from server.records.responses import Responses
 from server.records.turns import Turns
+from server.records.upkeep import RecordsUpkeep
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
 
@@ -149,6 +150,9 @@ async def open_parts(
         plan = await _plan(settings, profile, embedder, stack)
         database = await RecordsDatabase.open(settings.data_dir)
         stack.push_async_callback(database.close)
+        records_upkeep = RecordsUpkeep(database)
+        stack.push_async_callback(records_upkeep.aclose)
+        records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
         generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
         parts = _served(settings, keys or Keys.of(settings.api_keys), library, generators, database)

@@ -1,88 +1,100 @@
-"""The server's own SQLite file (turns, responses): one connection on one thread, so no lock and no wait on the loop."""
+"""The server's own records (turns, responses): transactions away from the event loop, on a bounded number of threads.
+
+In the server they are always the data folder's SQLite file. PostgreSQL is proven by the tests only, until the whole
+store goes by a URL of the settings.
+"""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
+
+    from retrieval.database.engine import Database
 
 T = TypeVar("T")
 FILENAME = "turns.db"
-# One script a version, never changed once released.
-MIGRATIONS = (
-    """
-    CREATE TABLE turns (
-        trace_id TEXT PRIMARY KEY,
-        owner TEXT NOT NULL,
-        session_id TEXT NOT NULL,
-        created REAL NOT NULL,
-        turn BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX turns_of_session ON turns (owner, session_id, created);
-    CREATE TABLE file_batches (
-        id TEXT PRIMARY KEY,
-        owner TEXT NOT NULL,
-        store_id TEXT NOT NULL,
-        created_at INTEGER NOT NULL,
-        file_ids TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE responses (
-        id TEXT PRIMARY KEY,
-        owner TEXT NOT NULL,
-        created_at REAL NOT NULL,
-        previous_id TEXT,
-        input BLOB NOT NULL,
-        response BLOB NOT NULL
-    ) STRICT;
-    """,
-    "DROP TABLE file_batches;",  # they are in the store now, where their files are
-)
 
 
 class RecordsDatabase:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(1, "turns")
-        self._connection: sqlite3.Connection | None = None
+    """One that writes and several that read on SQLite, so no write waits for another one's lock; more on PostgreSQL."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self._writers = ThreadPoolExecutor(database.writers, "records-write")
+        self._readers = ThreadPoolExecutor(database.readers, "records-read")
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
-        """Raises RuntimeError where a newer ragpod wrote the file."""
-        database = cls(data_dir / FILENAME)
-        try:
-            await database._in_thread(database._connect)
-        except BaseException:
-            await database.close()
-            raise
-        return database
+        """The folder's lock is held by the caller. Raises NewerDatabase, StoreUnavailable, StoreFull."""
+        return await cls.at(data_dir / FILENAME)
 
-    async def run(self, call: Callable[[sqlite3.Connection], T]) -> T:
-        """One transaction: committed, or rolled back where `call` raises."""
+    @classmethod
+    async def at(cls, place: "Path | URL | str") -> Self:
+        """place: SQLite's file, or a URL. Raises NewerDatabase, StoreUnavailable, StoreFull."""
+        return cls(await asyncio.to_thread(_opened, place))
+
+    async def run(self, call: "Callable[[Connection], T]") -> T:
+        """One transaction: committed, or rolled back where `call` raises. What it returns is read from no cursor.
+
+        Raises StoreUnavailable, StoreFull, StoreConflict.
+        """
 
         def transaction() -> T:
-            assert self._connection is not None
-            with self._connection:
-                return call(self._connection)
+            with self._database.write(durable=False) as connection:
+                return call(connection)
 
-        return await self._in_thread(transaction)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, transaction)
+
+    async def read(self, call: "Callable[[Connection], T]") -> T:
+        """One snapshot. Raises StoreUnavailable."""
+
+        def transaction() -> T:
+            with self._database.read() as connection:
+                return call(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, transaction)
+
+    async def leftovers_due(self) -> bool:
+        """Whether something was deleted since the last `scrub`."""
+        from server.records.deleting import leftovers_due
+
+        return await self.read(leftovers_due)
+
+    async def scrub(self) -> bool:
+        """What was deleted before is in neither the database nor its write-ahead log afterwards; writers wait, some
+        seconds a gigabyte. False where somebody reads all the time: again later. See retrieval/store/leftovers.py.
+
+        PostgreSQL's bytes are its own to reuse (autovacuum, its WAL, backups): nothing is done there.
+        """
+        from server.records.deleting import scrub
+
+        return await asyncio.get_running_loop().run_in_executor(self._writers, scrub, self._database)
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._in_thread(self._connection.close)
-        self._thread.shutdown()
+        """What was begun is ended first."""
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        def close() -> None:
+            self._writers.shutdown()
+            self._readers.shutdown()
+            self._database.close()
 
-    def _connect(self) -> None:
-        self._connection = sqlite3.connect(self._path)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise RuntimeError(f"{self._path} was written by a newer ragpod (version {version})")
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+        await asyncio.to_thread(close)
+
+
+def _opened(place: "Path | URL | str") -> "Database":
+    """Imported here: SQLAlchemy costs 0.15 s."""
+    from retrieval.database.engine import Database, sqlite_url
+    from retrieval.database.migration import upgrade
+    from server.records.migrations import MIGRATIONS
+
+    database = Database(sqlite_url(place) if isinstance(place, Path) else place)
+    try:
+        upgrade(database, MIGRATIONS)
+    except BaseException:
+        database.close()
+        raise
+    return database

@@ -1,4 +1,7 @@
-"""What is not kept here, or not for this owner: another owner's id is as unknown as one that never was."""
+"""What is not kept here, or not for this owner: another owner's id is as unknown as one that never was.
+
+And what is kept, but more of it than may be asked for.
+"""
 
 
 class RecordError(LookupError):
@@ -14,6 +17,10 @@ class UnknownTurn(RecordError):
 
 
 class UnknownResponse(RecordError):
+    pass
+
+
+class ChainTooLong(RecordError):
     pass
 
 

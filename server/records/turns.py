@@ -55,19 +55,44 @@ class Turn:
 
 class Turns:
     def __init__(self, database: RecordsDatabase) -> None:
+        from sqlalchemy import bindparam, insert, select
+
+        from server.records.tables import turns
+
         self._database = database
+        self._insert = insert(turns)
+        self._select = select(turns.c.turn).where(
+            turns.c.trace_id == bindparam("trace_id"), turns.c.owner == bindparam("owner")
+        )
 
     async def save(self, turn: Turn) -> None:
-        row = (turn.trace_id, turn.owner, turn.session_id, turn.created, orjson.dumps(turn))
-        await self._database.run(lambda db: db.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row))
+        row = {
+            "trace_id": turn.trace_id,
+            "owner": turn.owner,
+            "session_id": turn.session_id,
+            "created": turn.created,
+            "turn": orjson.dumps(turn),
+        }
+        await self._database.run(lambda db: db.execute(self._insert, row))
 
     async def get(self, owner: str, trace_id: str) -> Turn:
         """Raises UnknownTurn, also of another owner's."""
-        query = "SELECT turn FROM turns WHERE trace_id = ? AND owner = ?"
-        row = await self._database.run(lambda db: db.execute(query, (trace_id, owner)).fetchone())
+        named = {"trace_id": trace_id, "owner": owner}
+        row = await self._database.read(lambda db: db.execute(self._select, named).first())
         if row is None:
-            raise UnknownTurn(f"no trace {trace_id!r}")
+            raise _unknown(trace_id)
         return _turn(orjson.loads(row[0]))
+
+    async def delete(self, owner: str, trace_id: str) -> None:
+        """With the response that was made by it. Raises UnknownTurn, also of another owner's."""
+        from server.records.deleting import delete_turn
+
+        if not await self._database.run(lambda db: delete_turn(db, owner, trace_id)):
+            raise _unknown(trace_id)
+
+
+def _unknown(trace_id: str) -> UnknownTurn:
+    return UnknownTurn(f"no trace {trace_id!r}")
 
 
 def _turn(stored: dict[str, Any]) -> Turn:

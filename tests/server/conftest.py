@@ -15,6 +15,7 @@ from models.engines.process import ProcessEngine
 from models.engines.vllm import VllmOptions, vllm
 from retrieval.passages.tokenize import Tokenizer
 from tests.server.house import ENGLISH, KOREAN, House, house
+from tests.watchdog import Watchdog
 
 VLLM_START_SECONDS = 600.0
 # The engine's own limit as tight as the server's: what it refuses, and how, is seen.
@@ -27,6 +28,22 @@ def prompt_uvicorn() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.server, "asyncio", Hurried())
         yield
+
+
+@pytest.fixture(scope="session")
+def watchdog() -> Iterator[Watchdog]:
+    watching = Watchdog()
+    with watching.watching():
+        yield watching
+
+
+@pytest.fixture(autouse=True)
+def nothing_holds_the_loop_up(watchdog: Watchdog) -> Iterator[None]:
+    """No callback of the server may take 50 ms of CPU: every other stream waits for it."""
+    watchdog.found.clear()
+    yield
+    if watchdog.found:
+        pytest.fail("\n".join(watchdog.found), pytrace=False)
 
 
 class Hurried:

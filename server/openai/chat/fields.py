@@ -47,8 +47,10 @@ FIELDS: Mapping[str, Field] = {
     "messages": Field(Fate.HONOURED, "text; the last user message is the question, the others are history"),
     "stream": Field(Fate.HONOURED, "missing means false"),
     "stream_options": Field(Fate.HONOURED, "`include_usage`, `include_obfuscation`; only with `stream`"),
-    "max_completion_tokens": Field(Fate.HONOURED, "cut to `limits.max_tokens`; goes before `max_tokens`"),
-    "max_tokens": Field(Fate.HONOURED, "cut to `limits.max_tokens`"),
+    "max_completion_tokens": Field(
+        Fate.HONOURED, "cut to `limits.max_tokens`, which counts where none is named; goes before `max_tokens`"
+    ),
+    "max_tokens": Field(Fate.HONOURED, "cut to `limits.max_tokens`, with the engine's id as well"),
     "n": Field(Fate.HONOURED, "1 to 8 answers from one search"),
     "temperature": Field(Fate.PASSED, "0 to 2"),
     "top_p": Field(Fate.PASSED, "0 to 1"),

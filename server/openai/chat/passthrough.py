@@ -10,24 +10,26 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
+from models.base import Message
 from models.wire.engine_errors import status_of
 from models.wire.sse import SseParser
 from models.wire.whole_answer import Reply
 from server.answering.ask import Asking, new_id
 from server.answering.events import ErrorEvent
-from server.answering.failures import RETRY_SECONDS, Failure, failure_of_event
+from server.answering.failures import RETRY_SECONDS, Failure
 from server.answering.run import Relayed, Runs
 from server.answering.running import within
-from server.http import sse
 from server.http.delivery import ended, streamed, whole
-from server.http.errors import bad_request, error_body
+from server.http.errors import bad_request
+from server.openai.chat.answer_length import cut, unsaid
 from server.openai.chat.fields import refuse
-from server.openai.chat.messages import text_of
-from server.openai.chat.render import DONE
+from server.openai.chat.messages import ROLES, text_of
+from server.openai.chat.relayed_events import END, WholeEvents
 from server.openai.chat.requests import ChatRequest
 
 # nginx's 499, client closed request: no SDK tries it again.
 STOPPED = Failure(499, "stopped before the engine had answered", "request_cancelled", "cancelled").event()
+_TEXTS = ("text", "refusal")
 TEMPLATE_KEYS = frozenset({"enable_thinking"})
 # Where the engine would fetch something, or run a caller's template.
 _REACHES_OUT = re.compile(
@@ -44,7 +46,7 @@ class Passthrough:
 
     async def answer(self, owner: str, body: ChatRequest, request: Request) -> Response:
         """Raises ApiError where the engine is not asked, and where it refused or failed before its first byte."""
-        payload = orjson.dumps(self._payload(body, await request.json()))
+        payload = orjson.dumps(await self._payload(body, await request.json()))
         trace_id, items = new_id("trace"), self._bytes(payload)
         if body.stream:
             return streamed(self._runs.relay(owner, trace_id, items, WholeEvents(), STOPPED))
@@ -53,8 +55,13 @@ class Passthrough:
         await ended(run, request.receive)
         return whole(run, content.read)
 
-    def _payload(self, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
-        """The caller's own body, checked and with max_tokens cut to the limit."""
+    async def _payload(self, body: ChatRequest, raw: dict[str, Any]) -> dict[str, Any]:
+        """The caller's own body, checked, and no longer than the limit."""
+        texts, most = self._checked(body, raw), self._asking.defaults.max_tokens
+        return raw | cut(raw, most) | await unsaid(raw, texts, most, self._asking.generators.client)
+
+    def _checked(self, body: ChatRequest, raw: dict[str, Any]) -> list[Message]:
+        """What the messages say. Raises ApiError (400) naming what is not accepted."""
         limits = self._asking.defaults
         refuse(raw)
         for name in raw:
@@ -67,10 +74,10 @@ class Passthrough:
             raise bad_request("priority is 0 or more: no caller goes before the others", "priority")
         if len(body.messages) > limits.messages:
             raise bad_request(f"more than {limits.messages} messages", "messages")
-        for index, message in enumerate(body.messages):
-            text_of(message.content, f"messages[{index}].content", ("text", "refusal"))
-        asked = (name for name in ("max_tokens", "max_completion_tokens") if raw.get(name))
-        return raw | {name: min(raw[name], limits.max_tokens) for name in asked}
+        return [
+            Message(ROLES.get(message.role, "tool"), text_of(message.content, f"messages[{i}].content", _TEXTS))
+            for i, message in enumerate(body.messages)
+        ]
 
     async def _bytes(self, payload: bytes) -> AsyncGenerator[Relayed, None]:
         async with (
@@ -82,7 +89,9 @@ class Passthrough:
                 return
             streams = reply.headers.get("Content-Type", "").startswith("text/event-stream")
             async for chunk in _after_a_refusal(reply.chunks) if streams else reply.chunks:
-                yield chunk
+                if chunk:
+                    yield chunk
+            yield END
 
 
 async def _after_a_refusal(chunks: AsyncIterator[bytes]) -> AsyncIterator[Relayed]:
@@ -100,7 +109,8 @@ async def _after_a_refusal(chunks: AsyncIterator[bytes]) -> AsyncIterator[Relaye
             begun = True
             yield start
     if not begun and start:
-        yield start
+        error = next(map(_error, parser.feed(b"\n\n")), None)
+        yield start if error is None else _failure(status_of(error), error, {}).event()
 
 
 async def _refusal(reply: Reply) -> Failure:
@@ -129,23 +139,6 @@ def _failure(status: int, error: Mapping[str, Any], headers: Mapping[str, str]) 
         error.get("param"),
         int(headers.get("Retry-After") or RETRY_SECONDS) if status in (429, 503) else None,
     )
-
-
-class WholeEvents:
-    """Renders the engine's events, whole ones only: a heartbeat must never stand inside one."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, event: Relayed) -> bytes:
-        if isinstance(event, ErrorEvent):
-            self._rest = b""
-            return sse.data(error_body(failure_of_event(event))) + DONE
-        received = self._rest + event
-        end = max(received.rfind(b"\n\n") + 2, received.rfind(b"\r\n\r\n") + 4)
-        end = 0 if end < 4 and b"\n\n" not in received else end
-        self._rest = received[end:]
-        return received[:end]
 
 
 class Content:

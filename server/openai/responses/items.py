@@ -108,10 +108,16 @@ def _texts(parts: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(part["refusal"] if part["type"] == "refusal" else part["text"] for part in parts)
 
 
-def messages_of(items: Sequence[Json], instructions: str | None, limit: int) -> list[Message]:
-    """Raises ApiError (400): too many, an output without its call, a call without its output."""
-    if sum(item["type"] not in SILENT for item in items) > limit:
-        raise bad_request(f"more than {limit} items, earlier responses included", "input")
+def refuse_too_many(before: Sequence[Json], items: Sequence[Json], limit: int) -> None:
+    """Raises ApiError (400) naming which of both is too long. before: the items of earlier responses."""
+    earlier, now = (sum(item["type"] not in SILENT for item in each) for each in (before, items))
+    if earlier + now > limit:
+        why = f"{earlier} items of earlier responses and {now} of this one are more than {limit}"
+        raise bad_request(why, "input" if now > limit or not earlier else "previous_response_id")
+
+
+def messages_of(items: Sequence[Json], instructions: str | None) -> list[Message]:
+    """Raises ApiError (400): an output without its call, a call without its output."""
     messages = [Message("system", instructions)] if instructions else []
     waiting: dict[str, str] = {}
     for item in items:

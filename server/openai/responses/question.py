@@ -13,7 +13,7 @@ from server.answering.run import Run, Runs
 from server.http import sse
 from server.openai.chat.requests import Extension
 from server.openai.chat.tools import Json
-from server.openai.responses.items import items_of, messages_of, refuse_repeated
+from server.openai.responses.items import items_of, messages_of, refuse_repeated, refuse_too_many
 from server.openai.responses.output import Frame
 from server.openai.responses.request import ResponseRequest, check, sampling_of
 from server.openai.responses.stream import ResponseStream
@@ -60,8 +60,9 @@ class Keeping:
             await asyncio.shield(self._responses.save(self._question.ask.owner, self._stored()))
 
     def _stored(self) -> Stored:
-        frame = self._question.frame
-        return Stored(frame.id, frame.request.previous_response_id, self._question.items, self._rendered.response)
+        asked, frame = self._question, self._question.frame
+        previous, response = frame.request.previous_response_id, self._rendered.response
+        return Stored(frame.id, previous, asked.items, response, asked.ask.trace_id)
 
 
 class Responding:
@@ -84,10 +85,12 @@ class Responding:
         check(body)
         asking, key, extension = self._asking, secrets.token_hex(16), body.ragpod or Extension()
         stores, retrieve = await self._stores(owner, body)
-        before = await self._responses.conversation(owner, body.previous_response_id)
+        most = asking.defaults.messages
+        before = await self._responses.conversation(owner, body.previous_response_id, most)
         items = await self._responses.referred(owner, items_of(body.input, key))
         refuse_repeated([*before, *items])
-        messages = messages_of([*before, *items], body.instructions, asking.defaults.messages)
+        refuse_too_many(before, items, most)
+        messages = messages_of([*before, *items], body.instructions)
         sampling, context = sampling_of(body, asking.defaults), asking.generators.client.context_tokens
         talk = fitting(conversation(messages, "input"), body, context, sampling.max_tokens or 0, retrieve=retrieve)
         ask = Ask(

@@ -61,7 +61,7 @@ async def retrieve(
 
 @router.delete("/{response_id}")
 async def delete(response_id: str, owner: Owner, responses: ResponsesNow) -> dict[str, Any]:
-    """What went on from it can be read, but not be continued."""
+    """With the turn of the same answer, its trace. What went on from it can be read, but not be continued."""
     await responses.delete(owner, response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 

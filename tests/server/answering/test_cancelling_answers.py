@@ -8,10 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import select
 
 from models.base import Prompt, Sampling, TokenDelta
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
+from server.records.tables import turns
 from tests.server.house import QUESTION, House, house
 from tests.stub_engine import Hold
 from tests.until import PATIENCE, until
@@ -77,10 +79,9 @@ def consumed(home: House) -> Callable[[], str]:
 
 
 async def last_trace(home: House) -> dict[str, Any]:
-    rows = await home.parts.database.run(
-        lambda db: db.execute("SELECT trace_id FROM turns ORDER BY created DESC LIMIT 1").fetchall()
-    )
-    _, trace = await home.get(f"/api/v1/traces/{rows[0][0]}")
+    newest = select(turns.c.trace_id).order_by(turns.c.created.desc()).limit(1)
+    trace_id = await home.parts.database.read(lambda db: db.scalar(newest))
+    _, trace = await home.get(f"/api/v1/traces/{trace_id}")
     return trace
 
 

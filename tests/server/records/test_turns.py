@@ -1,11 +1,12 @@
-import sqlite3
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
-from server.records.database import FILENAME, RecordsDatabase
+from retrieval.database.errors import StoreConflict
+from server.records.database import RecordsDatabase
 from server.records.errors import UnknownTurn
 from server.records.turns import Status, Turn, Turns
 
@@ -30,8 +31,8 @@ TURN = Turn(
 
 
 @pytest.fixture
-async def turns(tmp_path: Path) -> AsyncIterator[Turns]:
-    database = await RecordsDatabase.open(tmp_path)
+async def turns(database_url: URL) -> AsyncIterator[Turns]:
+    database = await RecordsDatabase.at(database_url)
     yield Turns(database)
     await database.close()
 
@@ -41,25 +42,32 @@ async def test_a_stored_turn_comes_back_as_it_was(turns: Turns) -> None:
     assert await turns.get("alice", "trace_1") == TURN
 
 
-@pytest.mark.parametrize(("owner", "trace_id"), [("bob", "trace_1"), ("alice", "trace_2"), ("", "trace_1")])
+@pytest.mark.parametrize(
+    ("owner", "trace_id"), [("bob", "trace_1"), ("alice", "trace_2"), ("", "trace_1"), ("alice", "trace_1\0")]
+)
 async def test_another_owners_turn_is_as_unknown_as_one_that_never_was(turns: Turns, owner: str, trace_id: str) -> None:
     await turns.save(TURN)
-    with pytest.raises(UnknownTurn, match=trace_id):
+    with pytest.raises(UnknownTurn, match="no trace"):
         await turns.get(owner, trace_id)
 
 
-async def test_turns_outlive_the_server(tmp_path: Path) -> None:
+async def test_turns_outlive_the_server(database_url: URL) -> None:
     for number in range(2):
-        database = await RecordsDatabase.open(tmp_path)
+        database = await RecordsDatabase.at(database_url)
         turns = Turns(database)
         await turns.save(replace(TURN, trace_id=f"trace_{number}"))
         assert (await turns.get("alice", "trace_0")).answer == "이틀 [1"
         await database.close()
 
 
-async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / FILENAME) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(RuntimeError, match="newer ragpod"):
-        await RecordsDatabase.open(tmp_path)
+async def test_a_turn_is_kept_once(turns: Turns) -> None:
+    await turns.save(TURN)
+    with pytest.raises(StoreConflict):
+        await turns.save(replace(TURN, answer="another"))
+    assert await turns.get("alice", "trace_1") == TURN
+
+
+async def test_many_answers_that_end_at_once_are_all_kept(turns: Turns) -> None:
+    ended = [replace(TURN, trace_id=f"trace_{number}") for number in range(50)]
+    await asyncio.gather(*map(turns.save, ended))
+    assert list(await asyncio.gather(*(turns.get("alice", turn.trace_id) for turn in ended))) == ended

@@ -8,11 +8,8 @@ import orjson
 import pytest
 
 from models.wire.sse import SseParser
-from server.answering.events import ErrorEvent
-from server.openai.chat.passthrough import WholeEvents
 from tests.server.house import House
-from tests.server.samples import fed
-from tests.stub_engine import Die, Finish, Hold, Status
+from tests.stub_engine import Die, End, Finish, Hold, Raw, Status
 
 ASK: dict[str, Any] = {"model": "stub", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -93,6 +90,25 @@ async def test_max_tokens_is_cut_to_the_limit(home: House) -> None:
     assert home.stub.requests[-1]["max_tokens"] == home.parts.settings.limits.max_tokens
 
 
+@pytest.mark.parametrize("tail", [b"data: [DONE]", b"data: [DONE]\n", b"data: [DONE]\r\n", b"data:[DONE]\n\n", b""])
+async def test_a_stream_ends_in_one_done_however_the_engine_ends_it(home: House, tail: bytes) -> None:
+    last = b'data: {"choices":[{"index":0,"delta":{"content":"!"}}]}' + (b"\r\n\r\n" + tail if tail else b"")
+    home.stub.script("Hi", Raw(last), End())
+    async with home.http.post(f"{home.url}/v1/chat/completions", json=ASK | {"stream": True}) as response:
+        sent = await response.read()
+    assert sent.count(b"[DONE]") == 1
+    *events, done = SseParser().feed(sent)
+    assert done == b"[DONE]"
+    assert [orjson.loads(event)["choices"][0]["delta"]["content"] for event in events] == ["", "Hi", "!"]
+
+
+async def test_a_refusal_without_a_blank_line_keeps_its_status(home: House) -> None:
+    home.stub.silent_start = True
+    home.stub.script(Raw(b'data: {"error":{"message":"full","code":503}}'), End())
+    status, body = await home.post("/v1/chat/completions", ASK | {"stream": True})
+    assert (status, body["error"]["message"]) == (503, "full")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_stop_is_told_to_whoever_still_reads(home: House, stream: bool) -> None:
     home.stub.script(Hold())
@@ -103,18 +119,3 @@ async def test_a_stop_is_told_to_whoever_still_reads(home: House, stream: bool) 
     status, body = await asking
     assert (status, body["error"]["code"]) == (499, "cancelled")
     await home.stub.idle()
-
-
-def test_only_whole_events_are_passed_on() -> None:
-    events = WholeEvents()
-    assert events.feed(b'data: {"a"') == b""
-    assert events.feed(b":1}\n\nda") == b'data: {"a":1}\n\n'
-    assert events.feed(b"ta: 2\r\n\r\n") == b"data: 2\r\n\r\n"
-
-
-def test_a_failure_in_mid_stream_is_an_error_and_done() -> None:
-    failure = ErrorEvent("engine_unavailable", "gone", True, 503)
-    sent = fed(WholeEvents(), [b'data: {"a":1}\n\ndata: {"half', failure])
-    whole, error, done = SseParser().feed(sent)
-    assert (whole, done) == (b'{"a":1}', b"[DONE]")
-    assert orjson.loads(error)["error"]["message"] == "gone"

@@ -9,6 +9,7 @@ import openai
 import orjson
 import pytest
 from openai.types.responses import Response
+from sqlalchemy import text
 
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
@@ -25,8 +26,9 @@ ANSWER = ("배송은 ", "이틀 [1]", " 걸립니다.", Finish())
 
 async def kept(home: House) -> list[dict[str, Any]]:
     """Every response that is kept, the oldest first."""
-    rows = await home.parts.database.run(lambda db: db.execute("SELECT response FROM responses").fetchall())
-    return [orjson.loads(row[0]) for row in rows]
+    oldest_first = text("SELECT response FROM responses ORDER BY rowid")
+    contents = await home.parts.database.read(lambda db: db.scalars(oldest_first).all())
+    return [orjson.loads(content) for content in contents]
 
 
 async def test_an_engine_that_dies_mid_stream_fails_the_response_which_keeps_its_part(home: House) -> None:

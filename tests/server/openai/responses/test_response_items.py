@@ -14,7 +14,7 @@ from models.base import Message, ToolCall
 from server.http.errors import ApiError
 from server.openai.chat.fields import Fate
 from server.openai.responses.fields import FIELDS
-from server.openai.responses.items import items_of, messages_of, refuse_repeated
+from server.openai.responses.items import items_of, messages_of, refuse_repeated, refuse_too_many
 from server.openai.responses.request import ResponseRequest
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "openai.md"
@@ -47,7 +47,7 @@ def test_calls_and_their_results_become_an_assistants_and_a_tools_message() -> N
     said = {"role": "assistant", "content": [{"type": "output_text", "text": "볼게요.", "annotations": []}]}
     second = {**CALL, "call_id": "call_2"}
     items = items_of([USER, said, CALL, second, RESULT, {**RESULT, "call_id": "call_2"}], KEY)
-    messages = messages_of(items, "Be brief.", 10)
+    messages = messages_of(items, "Be brief.")
     assert [message.role for message in messages] == ["system", "user", "assistant", "tool", "tool"]
     assert messages[2] == Message(
         "assistant",
@@ -74,7 +74,7 @@ def test_what_an_answer_gave_can_be_sent_back_as_it_came() -> None:
     ]
     items = items_of(given_back, KEY)
     assert [item["id"] for item in items[1:4]] == ["fs_1", "rs_1", "msg_1"]
-    assert [message.content for message in messages_of(items, None, 10)] == [USER["content"], "42 [1]", USER["content"]]
+    assert [message.content for message in messages_of(items, None)] == [USER["content"], "42 [1]", USER["content"]]
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "developer"])
@@ -89,9 +89,12 @@ def test_what_tells_the_engine_nothing_does_not_count_as_a_turn() -> None:
     thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
     items = items_of([USER, thought, thought, USER], KEY)
     assert ITEM.validate_python(items[1]).id == f"rs_{KEY}i001"
-    assert len(messages_of(items, None, 2)) == 2
-    with pytest.raises(ApiError, match="more than 1 items"):
-        messages_of(items, None, 1)
+    assert len(messages_of(items, None)) == 2
+    refuse_too_many([], items, 2)
+    for before, said, param in (([], items, "input"), (items, items[:1], "previous_response_id")):
+        with pytest.raises(ApiError, match="more than 1") as refused:
+            refuse_too_many(before, said, 1)
+        assert refused.value.failure.param == param
 
 
 def test_an_item_that_comes_twice_is_refused() -> None:
@@ -133,7 +136,7 @@ def test_a_bad_item_is_named(items: list[dict[str, Any]], param: str) -> None:
 )
 def test_a_call_without_its_output_and_an_output_without_its_call_are_refused(items: list[dict[str, Any]]) -> None:
     with pytest.raises(ApiError, match="call"):
-        messages_of(items_of(items, KEY), None, 10)
+        messages_of(items_of(items, KEY), None)
 
 
 KEYS = ["type", "role", "content", "id", "call_id", "text", "name", "output", "arguments"]
@@ -149,7 +152,7 @@ anything = st.recursive(
 def test_anything_is_read_or_refused_with_400(items: list[dict[str, Any]]) -> None:
     try:
         read = items_of(items, KEY)
-        messages_of([item for item in read if item["type"] != "item_reference"], None, 10)
+        messages_of([item for item in read if item["type"] != "item_reference"], None)
         for item in read:
             if item["type"] != "item_reference":
                 ITEM.validate_python(item)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
+from server.records.responses import Responses, Stored
 from tests.conftest import Llama
 from tests.server.house import ENGLISH, OFF_TOPIC, QUESTION, House, house
 from tests.stub_engine import Call, Finish, Reasoning
@@ -106,6 +107,38 @@ async def test_a_later_response_goes_on_from_an_earlier_one_but_not_from_its_ins
     with pytest.raises(openai.NotFoundError) as caught:
         await whole(home, previous_response_id=second.id)
     assert caught.value.param == "previous_response_id"
+
+
+async def conversation(home: House, links: int) -> str:
+    """The id of the last of so many kept responses, each with a question and an answer."""
+    responses, previous = Responses(home.parts.database), None
+    for number in range(links):
+        text = [{"type": "input_text", "text": f"question {number}"}]
+        asked = {"id": f"msg_q{number}", "type": "message", "role": "user", "content": text}
+        said = asked | {"id": f"msg_a{number}", "role": "assistant"}
+        stored = Stored(f"resp_{number}", previous, [asked], {"created_at": number, "output": [said]})
+        await responses.save("default", stored)
+        previous = stored.id
+    return f"resp_{links - 1}"
+
+
+async def test_a_conversation_of_300_responses_is_asked_from_its_beginning_on_or_refused(
+    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer
+) -> None:
+    body: Any = {"model": "stub", "input": "And now?", "store": False}
+    async with house(data_dir, embedder, tokenizer, limits={"messages": 601}) as home:
+        last = await conversation(home, 300)
+        await whole(home, **body, previous_response_id=last)
+        sent = [message["content"] for message in home.stub.requests[-1]["messages"]]
+        assert sent == [f"question {number}" for number in range(300) for _ in "qa"] + ["And now?"]
+    for limit, param in ((600, "previous_response_id"), (299, "previous_response_id"), (2, "input")):
+        async with house(data_dir, embedder, tokenizer, limits={"messages": limit}) as home:
+            given = [{"role": "user", "content": f"{number}"} for number in range(3)] if limit == 2 else "And now?"
+            previous = "resp_0" if limit == 2 else last
+            with pytest.raises(openai.BadRequestError) as refused:
+                await whole(home, **{**body, "input": given}, previous_response_id=previous)
+            assert refused.value.param == param
+            assert home.stub.requests == []
 
 
 async def test_an_item_can_be_referred_to(home: House) -> None:

@@ -1,0 +1,7 @@
+"""The databases of the house by URL, SQLite or PostgreSQL: transactions, migrations, and what fails in them.
+
+Knows no table: who keeps rows brings MetaData, a folder of migrations and statements (retrieval/store, server/records).
+
+Door: columns, engine, errors, migration.
+Imports: nothing.
+"""
