@@ -219,6 +219,13 @@ def test_a_heavy_library_is_imported_in_one_file(library: str) -> None:
     assert len(wrappers) <= 1
 
 
+def test_a_database_is_known_to_the_folders_that_wrap_it_alone() -> None:
+    """Others meet the store's own errors: what waits for a database that is away must not depend on which it is."""
+    wrapping = ("retrieval.store.", "server.records.")
+    knowing = [module.name for module in EVERYTHING.modules.values() if "sqlite3" in packages(module.imports)]
+    assert [name for name in knowing if not name.startswith(wrapping)] == []
+
+
 @pytest.mark.parametrize(
     ("statement", "unwanted"),
     [
