@@ -1,6 +1,7 @@
 """The SQLite connection: one writer, a pool of readers, durable commits, a schema brought up to date."""
 
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -10,8 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.store.lock import DataDirLock
-from retrieval.store.types import Expired, NewerDatabase, NotFound
+from retrieval.store.types import (
+    Expired,
+    NewerDatabase,
+    NotFound,
+    StoreConflict,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from retrieval.store.uses import Uses
+
+log = logging.getLogger("ragpod.store")
 
 FILENAME = "ragpod.db"
 # The schema's history: PRAGMA user_version counts the scripts that a database has been through.
@@ -21,7 +32,9 @@ SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema
 class Database:
     """Owns the data directory (one process at a time) and its database. Thread-safe.
 
-    data_dir: made where it is missing. clock: Unix seconds. Raises DataDirLocked, NewerDatabase.
+    data_dir: made where it is missing. clock: Unix seconds. Raises DataDirLocked, NewerDatabase, StoreUnavailable.
+
+    Every call of the store may raise StoreUnavailable, one that writes StoreFull: nobody else knows what SQLite raises.
     """
 
     def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
@@ -33,7 +46,7 @@ class Database:
         self._write_lock = threading.RLock()
         self._idle_readers: list[sqlite3.Connection] = []
         self._closed = False
-        with ExitStack() as on_failure:
+        with _translated(), ExitStack() as on_failure:
             on_failure.callback(self._lock_file.close)
             self._writer = on_failure.enter_context(closing(self._connect()))
             _migrate(self._writer)
@@ -78,7 +91,7 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody else writes meanwhile; calls that write may be made inside."""
-        with self._write_lock:
+        with _translated(), self._write_lock:
             yield
 
     @contextmanager
@@ -87,31 +100,66 @@ class Database:
 
         Not durable: a killed process still loses nothing, a power cut may lose what no durable transaction followed.
         """
-        with self._write_lock:
+        with _translated(), self._write_lock:
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # a full disk ends it by itself; a commit that failed does not
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One snapshot, never waiting for the writer."""
-        try:
-            connection = self._idle_readers.pop()
-        except IndexError:
-            connection = self._connect()
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("COMMIT")
-            self._idle_readers.append(connection)
-            if self._closed:
-                self._idle_readers.pop().close()
+        with _translated():
+            try:
+                connection = self._idle_readers.pop()
+            except IndexError:
+                connection = self._connect()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+                self._idle_readers.append(connection)
+                if self._closed:
+                    self._idle_readers.pop().close()
+
+
+_UNAVAILABLE = (
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL),  # another process holds it
+    *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),  # its disk is away
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),  # until someone has put a whole one in its place
+    sqlite3.SQLITE_NOMEM,
+)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's errors as the store's own; those that are a fault of the code that asked stay as they are."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        translated = _error_of(error)
+        if translated is None:
+            raise
+        log.warning("%s: %s", type(translated).__name__, error)
+        raise translated from error
+
+
+def _error_of(error: sqlite3.Error) -> StoreError | None:
+    code = getattr(error, "sqlite_errorcode", None)  # none where the module itself raised it
+    if code is None:
+        return None
+    primary = code & 0xFF  # extended codes say more in the bits above
+    if primary == sqlite3.SQLITE_FULL:
+        return StoreFull("no room is left for the database")
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return StoreConflict("it contradicts what is stored already")
+    return StoreUnavailable(f"the database cannot be used now: {error}") if primary in _UNAVAILABLE else None
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -6,13 +6,10 @@ StoreError
 │   └── UnknownCursor   a page was asked for after or before an id that is not in the list
 ├── EmbedderMismatch    the vector store holds another model's vectors; they are never mixed
 ├── Superseded          the file version was cancelled, deleted, replaced or put up again while it was worked on
-├── StoreUnavailable    the database is locked, or cannot be read or written now: try again later
-├── StoreFull           no room is left for what is to be written: try again when there is some
-├── StoreConflict       it contradicts what is there already
-├── NewerDatabase       the database was written by a newer ragpod
-├── StoreUnavailable    these come from retrieval/database/errors.py, as NewerDatabase and StoreError do
+├── StoreUnavailable    these four are any database's: retrieval/database/errors.py
 ├── StoreFull
 ├── StoreConflict
+├── NewerDatabase
 └── DataDirLocked       another process holds the data directory
 """
 
@@ -52,18 +49,6 @@ class UnknownCursor(NotFound):
 
 
 class EmbedderMismatch(StoreError):
-    pass
-
-
-class StoreUnavailable(StoreError):
-    pass
-
-
-class StoreFull(StoreError):
-    pass
-
-
-class StoreConflict(StoreError):
     pass
 
 

@@ -96,6 +96,9 @@ TABLE: dict[type[BaseException], tuple[int, str, str | None, int | None]] = {
     store_types.Expired: (404, _INVALID, "vector_store_expired", None),
     store_types.NotFound: (404, _INVALID, "not_found", None),
     filters.InvalidFilter: (400, _INVALID, "invalid_filter", None),
+    store_types.StoreUnavailable: (503, "service_unavailable_error", "store_unavailable", RETRY_SECONDS),
+    store_types.StoreFull: (507, "server_error", "store_full", None),
+    store_types.StoreConflict: (409, _INVALID, "conflict", None),
     store_types.EmbedderMismatch: (409, _INVALID, "embedder_mismatch", None),
 }
 

@@ -15,7 +15,16 @@ from retrieval.filters.syntax import Comparison
 from retrieval.passages.identity import identify
 from retrieval.store import database
 from retrieval.store.store import DataDirLocked, EmbedderMismatch, NewerDatabase, NotFound, Store, holder_of
-from retrieval.store.types import DAY, Attachment, Expired, Superseded, UnknownCursor
+from retrieval.store.types import (
+    DAY,
+    Attachment,
+    Expired,
+    StoreConflict,
+    StoreFull,
+    StoreUnavailable,
+    Superseded,
+    UnknownCursor,
+)
 from retrieval.types import AUTO, Attributes, Chunking, ParsedDocument
 from tests.retrieval.publishing import DIM, attach, prepare, publish, texts, vector
 
@@ -331,9 +340,53 @@ def test_a_failed_transaction_leaves_nothing(store: Store, vs: str) -> None:
             db.execute("UPDATE vector_stores SET name = 'half'")
             db.execute("INSERT INTO changes (store, chunk, added) VALUES (999, 1, 1)")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(StoreConflict):
         half_done()
     assert store.find_store("ann", vs).name == "handbook"
+
+
+def test_a_database_that_another_process_holds_is_unavailable_until_it_is_free(store: Store, tmp_path: Path) -> None:
+    with store.write() as db:
+        db.execute("PRAGMA busy_timeout = 1")
+    with closing(sqlite3.connect(tmp_path / "ragpod.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.create_store("ann", "late")
+        assert store.list_stores("ann").items == []
+        other.execute("ROLLBACK")
+        assert store.create_store("ann", "late").name == "late"
+
+
+def test_a_full_disk_is_told_and_the_store_goes_on_when_there_is_room(store: Store) -> None:
+    with store.write() as db:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+    with store.alone():
+        store._writer.execute(f"PRAGMA max_page_count = {pages + 8}")
+    for _ in range(2):
+        with pytest.raises(StoreFull, match="no room"):
+            store.add_file("ann", "large.txt", b"x" * 1_000_000)
+    small = store.add_file("ann", "small.txt", b"x")
+    with store.alone():
+        store._writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    large = store.add_file("ann", "large.txt", b"x" * 1_000_000)
+    assert [file.id for file in store.list_files("ann").items] == [large.id, small.id]
+
+
+def test_a_commit_that_fails_leaves_no_transaction_behind(store: Store) -> None:
+    def conflicting() -> None:
+        with store.write() as db:
+            db.execute("PRAGMA defer_foreign_keys = ON")  # so that it is the commit that finds it
+            db.execute("INSERT INTO changes (store, chunk, added) VALUES (999, 1, 1)")
+
+    for _ in range(2):
+        with pytest.raises(StoreConflict):
+            conflicting()
+    assert store.create_store("ann", "after").name == "after"
+
+
+def test_a_fault_of_the_code_stays_what_it_is(store: Store) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such table"), store.read() as db:
+        db.execute("SELECT * FROM no_table")
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
