@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from models.embedders.e5 import E5Embedder
 from tests.server.house import House
 
 SIZE = 340_000  # characters; three bytes each in Korean: just under limits.request_bytes
@@ -36,7 +37,7 @@ BODIES: list[tuple[str, Any]] = [
     ("/v1/responses", lambda text: {"model": "ragpod", "input": several(text)}),
     ("/v1/responses/input_tokens", lambda text: {"model": "ragpod", "input": several(text)}),
     ("/api/v1/chat", lambda text: {"question": text}),
-    ("/v1/embeddings", lambda text: {"model": "intfloat/multilingual-e5-small", "input": text}),
+    ("/v1/embeddings", lambda text: {"model": E5Embedder.name, "input": text}),
     ("/v1/rerank", lambda text: {"query": "delivery", "documents": [text]}),
 ]
 
