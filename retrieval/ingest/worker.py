@@ -170,11 +170,10 @@ class Ingestor:
             with suppress(NotFound):  # deleted meanwhile
                 await self._threads.run(self._manager.refresh, store_id)
             await self._threads.run(self._store.complete, versions)
-        except (
-            BaseException
-        ) as error:  # whatever it is, the passages are safe in the store: the indexes are tried again
+        except BaseException as error:
             if ends_task(error):
                 raise
+            # Whatever it is, the passages are safe in the store: the indexes are tried again.
             log.exception("the indexes of %s could not be brought up to date", store_id)
             asyncio.get_running_loop().call_later(self._index_pause, self._publish_again, store_id, versions)
             return
