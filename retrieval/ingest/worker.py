@@ -14,11 +14,11 @@ from models.errors import InputTooLong, ModelError
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.queue import Queue
 from retrieval.ingest.steps import Steps
-from retrieval.ingest.threads import Threads
 from retrieval.parsing import ParseError
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import EmbedderMismatch, NotFound, Store, StoreFile
 from retrieval.store.types import Superseded
+from retrieval.threads import Threads
 from retrieval.types import Attributes, Chunking
 
 log = logging.getLogger("ragpod.ingest")
@@ -39,7 +39,7 @@ class Ingestor:
         self._store = store
         self._manager = manager
         self._workers = workers
-        self._threads = Threads(workers + 1)
+        self._threads = Threads(workers + 1, "ingest")
         self._steps = Steps(store, embedder, tokenizer, self._threads)
         self._queue = Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,14 +73,14 @@ class Ingestor:
         chunking: Chunking | None = None,
     ) -> StoreFile:
         """Attaches a file; on return that is on disk. What is there already is not done again. Raises NotFound."""
-        attached = await asyncio.to_thread(self._store.attach, owner, store_id, file_id, attributes, chunking)
+        attached = await self._store.writes.run(self._store.attach, owner, store_id, file_id, attributes, chunking)
         if attached.status == "in_progress":
             self._queue.add(attached.version)
         return attached
 
     async def take_up(self) -> None:
         """Everything that is unfinished in the store, whoever attached it."""
-        for version in await asyncio.to_thread(self._store.unfinished):
+        for version in await self._store.reads.run(self._store.unfinished):
             self._queue.add(version)
 
     async def wait(self, owner: str, store_id: str, file_id: str) -> StoreFile:
@@ -89,7 +89,7 @@ class Ingestor:
         Raises NotFound, also when the file goes away meanwhile.
         """
         while True:
-            attached = await asyncio.to_thread(self._store.get_store_file, owner, store_id, file_id)
+            attached = await self._store.reads.run(self._store.get_store_file, owner, store_id, file_id)
             if attached.status != "in_progress" or self._steps.stopping:
                 return attached
             await self._queue.add(attached.version).wait()
