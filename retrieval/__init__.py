@@ -1,5 +1,5 @@
 """Documents to ranked, numbered evidence. Knows no HTTP.
 
-Ground: clock, language, types.
+Ground: clock, language, threads, types.
 Roof: nothing.
 """

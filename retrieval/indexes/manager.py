@@ -3,7 +3,7 @@
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,11 @@ from retrieval.indexes.entries import Entries, Entry
 from retrieval.indexes.follow import Index, Indexes, IndexFolder
 from retrieval.store.store import EmbedderMismatch, NotFound, Store
 from retrieval.store.types import STORE_PREFIX
+from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.indexes")
 
+_OPENINGS = 4  # threads; those who want one vector store wait for one another
 _TENDING = 2  # threads: a vector store that takes long does not keep the others waiting
 
 
@@ -27,6 +29,7 @@ class IndexManager:
 
     dim, embedder: of the vectors that will be searched with; None takes each vector store as it is (to check or
     rebuild it). kinds: of indexes; None: the registry's. max_open: vector stores with their indexes in memory.
+    openings: threads for calls of `indexes` that may have to open them.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class IndexManager:
         self._entries = Entries(max_open)
         self._closing = threading.Event()
         self._background = Background(_TENDING)
+        self.openings = Threads(_OPENINGS, "openings")
         self._regrouping: dict[tuple[str, str], threading.Thread] = {}  # by vector store and index
         self._clear()
 
@@ -79,6 +83,11 @@ class IndexManager:
         if tend:
             self._background.soon(store_id, partial(self._tended, store_id))
         return indexes
+
+    def are_open(self, store_ids: Iterable[str]) -> bool:
+        """Whether `indexes` has them at hand. Does not block."""
+        entries = [self._entries.get(store_id) for store_id in store_ids]
+        return all(entry is not None and entry.indexes is not None for entry in entries)
 
     def refresh(self, store_id: str) -> None:
         """Returns when every index has everything that the store had before the call. Raises NotFound."""
@@ -143,6 +152,7 @@ class IndexManager:
     def close(self) -> None:
         """Saves what is in memory only. The indexes can be opened again."""
         self._closing.set()
+        self.openings.close()
         self._background.close()
         for thread in list(self._regrouping.values()):
             thread.join()

@@ -1,6 +1,5 @@
 """What is done to vector stores and their files in more than one place: the store, the ingestor, the indexes."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,14 +32,14 @@ class Documents:
     ) -> VectorStore:
         """With all of the files, or not at all where one is unknown."""
         create = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
-        created = await asyncio.to_thread(create, owner, name, metadata)
+        created = await self._store.writes.run(create, owner, name, metadata)
         await self._ingestor.take_up()
         return created
 
     async def delete_store(self, owner: str, store_id: str) -> None:
         """With its indexes; the files themselves stay."""
-        await asyncio.to_thread(self._store.delete_store, owner, store_id)
-        await asyncio.to_thread(self._manager.forget, store_id)
+        await self._store.writes.run(self._store.delete_store, owner, store_id)
+        await self._store.writes.run(self._manager.forget, store_id)
 
     async def attach(self, owner: str, store_id: str, wanted: Attachment) -> StoreFile:
         """Raises Expired."""
@@ -48,6 +47,6 @@ class Documents:
 
     async def create_batch(self, owner: str, store_id: str, files: Sequence[Attachment]) -> Batch:
         """All of them, or none where one is unknown. Raises Expired."""
-        batch = await asyncio.to_thread(self._store.create_batch, owner, store_id, files)
+        batch = await self._store.writes.run(self._store.create_batch, owner, store_id, files)
         await self._ingestor.take_up()
         return batch

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from models.base import Embedder
-from retrieval.ingest.threads import Threads
 from retrieval.parsing import parse
 from retrieval.passages.chunking import chunk
 from retrieval.passages.identity import identify
@@ -15,6 +14,7 @@ from retrieval.passages.tokenize import Tokenizer
 from retrieval.passages.windows import passage_vectors
 from retrieval.store.store import Store
 from retrieval.store.types import IngestJob, Superseded
+from retrieval.threads import Threads
 from retrieval.types import AUTO, Chunking, IdentifiedDocument, NewChunk, indexed_text
 
 _EMBED_BATCH = 64  # passages saved together

@@ -15,6 +15,7 @@ from typing import Any
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.lasting import ends_task
 from retrieval.store.store import Store
+from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.upkeep")
 
@@ -30,6 +31,7 @@ class Upkeep:
         self._manager = manager
         self._seconds = seconds
         self._scrub_from = 0.0  # monotonic
+        self._threads = Threads(1, "upkeep")  # a round may take minutes
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,6 +42,7 @@ class Upkeep:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._threads.aclose()
 
     def run(self) -> None:
         """One whole round. Blocking."""
@@ -65,9 +68,9 @@ class Upkeep:
         while True:
             pause = self._seconds
             try:
-                pause = await asyncio.to_thread(self._pause)
+                pause = await self._store.reads.run(self._pause)
                 await asyncio.sleep(pause)
-                await _finished(asyncio.to_thread(self._round))
+                await _finished(self._threads.run(self._round))
             except BaseException as error:  # whatever it is, the next round tries again
                 if ends_task(error):
                     raise

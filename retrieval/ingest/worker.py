@@ -13,11 +13,11 @@ from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.lasting import ends_task, lasting
 from retrieval.ingest.queue import Queue
 from retrieval.ingest.steps import Steps
-from retrieval.ingest.threads import Threads
 from retrieval.ingest.tries import Tries
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import NotFound, Store, StoreFile
 from retrieval.store.types import IngestJob, Superseded
+from retrieval.threads import Threads
 from retrieval.types import Attributes, Chunking
 
 log = logging.getLogger("ragpod.ingest")
@@ -52,7 +52,7 @@ class Ingestor:
         self._workers = workers
         self._first_pause = first_pause
         self._index_pause = index_pause
-        self._threads = Threads(workers + 1)
+        self._threads = Threads(workers + 1, "ingest")
         self._steps = Steps(store, embedder, tokenizer, self._threads)
         self._queue = Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,14 +86,14 @@ class Ingestor:
         chunking: Chunking | None = None,
     ) -> StoreFile:
         """Attaches a file; on return that is on disk. What is there already is not done again. Raises NotFound."""
-        attached = await asyncio.to_thread(self._store.attach, owner, store_id, file_id, attributes, chunking)
+        attached = await self._store.writes.run(self._store.attach, owner, store_id, file_id, attributes, chunking)
         if attached.status == "in_progress":
             self._queue.add(attached.version)
         return attached
 
     async def take_up(self) -> None:
         """Everything that is unfinished in the store, whoever attached it."""
-        for version in await asyncio.to_thread(self._store.unfinished):
+        for version in await self._store.reads.run(self._store.unfinished):
             self._queue.add(version)
 
     async def wait(self, owner: str, store_id: str, file_id: str) -> StoreFile:
@@ -102,7 +102,7 @@ class Ingestor:
         Raises NotFound, also when the file goes away meanwhile.
         """
         while True:
-            attached = await asyncio.to_thread(self._store.get_store_file, owner, store_id, file_id)
+            attached = await self._store.reads.run(self._store.get_store_file, owner, store_id, file_id)
             if attached.status != "in_progress" or self._steps.stopping:
                 return attached
             await self._queue.watch(attached.version).wait()

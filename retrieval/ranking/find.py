@@ -22,6 +22,7 @@ from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.rerank import rerank
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan, Stages
 from retrieval.store.types import Passage
+from retrieval.threads import Threads
 from retrieval.types import Hit, QueryVectors
 
 T = TypeVar("T")
@@ -90,8 +91,12 @@ async def find(
     limit: int,
     title_terms: Callable[[str], Sequence[str]],
     clock: Clock,
+    reads: Threads,
 ) -> Found:
-    """`limit` from each leg that the ranker names, exact scores of all in every leg, fused, the best `limit` loaded."""
+    """`limit` from each leg that the ranker names, exact scores of all in every leg, fused, the best `limit` loaded.
+
+    reads: the store's.
+    """
     with clock.stage("legs"):
         legs, pool = await _candidates(stores, ranker, limit)
     with clock.stage("fusion"):
@@ -100,7 +105,7 @@ async def find(
         order = np.argsort(-fused, kind="stable")[:limit]
     with clock.stage("load"):
         terms = list(dict.fromkeys(query.terms))
-        loaded, idf = await asyncio.to_thread(_loaded, stores, [pool[i] for i in order], terms)
+        loaded, idf = await reads.run(_loaded, stores, [pool[i] for i in order], terms)
         # A passage that was deleted since the legs ran is simply no candidate any more.
         order = np.array([i for i in order if pool[i] in loaded], np.intp)
         passages = [loaded[pool[i]] for i in order]

@@ -90,8 +90,10 @@ class Retriever:
         self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, params: SearchParams, clock: Clock
     ) -> Ranking:
         """Every candidate of the vector stores, ranked together. Raises NotFound, InvalidFilter."""
-        stores = await asyncio.to_thread(self._opened, owner, list(dict.fromkeys(store_ids)), vectors, params.filters)
-        found = await find(vectors, stores, self.plan.ranker, params.candidates, self._title_terms, clock)
+        wanted, reads = list(dict.fromkeys(store_ids)), self._store.reads
+        threads = reads if self._manager.are_open(wanted) else self._manager.openings
+        stores = await threads.run(self._opened, owner, wanted, vectors, params.filters)
+        found = await find(vectors, stores, self.plan.ranker, params.candidates, self._title_terms, clock, reads)
         plan = self.plan if params.rerank else replace(self.plan, seconds=0.0)
         return await rank(found, plan, clock, params.keep)
 
@@ -102,9 +104,9 @@ class Retriever:
 
         Raises NotFound.
         """
-        indexes = await asyncio.to_thread(self._manager.indexes, store_id)
+        indexes = await self._manager.openings.run(self._manager.indexes, store_id)
         store = replace(self._searched(owner, store_id, indexes, vectors), keys=keys)
-        return await find(vectors, [store], self.plan.ranker, limit, self._title_terms, clock)
+        return await find(vectors, [store], self.plan.ranker, limit, self._title_terms, clock, self._store.reads)
 
     def _opened(
         self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, filters: Mapping[str, Any] | None

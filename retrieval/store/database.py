@@ -21,6 +21,7 @@ from retrieval.store.types import (
     StoreUnavailable,
 )
 from retrieval.store.uses import Uses
+from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.store")
 
@@ -28,11 +29,15 @@ FILENAME = "ragpod.db"
 # The schema's history: PRAGMA user_version counts the scripts that a database has been through.
 SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql")
 
+_READS = 8  # threads; a read takes a fraction of a millisecond, a large file's content longer
+_WRITES = 4  # threads; one writes, the others compute digests meanwhile
+
 
 class Database:
     """Owns the data directory (one process at a time) and its database. Thread-safe.
 
-    data_dir: made where it is missing. clock: Unix seconds. Raises DataDirLocked, NewerDatabase, StoreUnavailable.
+    data_dir: made where it is missing. clock: Unix seconds. reads, writes: the threads that an event loop gives calls
+    to: writes wait for each other, and reads for none of them. Raises DataDirLocked, NewerDatabase, StoreUnavailable.
 
     Every call of the store may raise StoreUnavailable, one that writes StoreFull: nobody else knows what SQLite raises.
     """
@@ -42,6 +47,7 @@ class Database:
         self.data_dir = data_dir
         self.clock = clock
         self.uses = Uses()
+        self.reads, self.writes = Threads(_READS, "reads"), Threads(_WRITES, "writes")
         self._lock_file = DataDirLock(data_dir)
         self._write_lock = threading.RLock()
         self._idle_readers: list[sqlite3.Connection] = []
@@ -68,6 +74,9 @@ class Database:
             self.uses.written(noted)
 
     def close(self) -> None:
+        """What was given to its threads is done before."""
+        self.reads.close()
+        self.writes.close()
         with self._write_lock:
             with suppress(sqlite3.OperationalError):  # a full disk: what is lost is when a vector store was used
                 self.write_uses()

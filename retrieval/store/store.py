@@ -186,4 +186,4 @@ def _row(db: sqlite3.Connection, number: int) -> sqlite3.Row:
 
 
 class Store(VectorStores, Files, StoreFiles, Batches, Versions, Vectors, Publishing, Passages, Changes, Leftovers):
-    """Synchronous and thread-safe; give it a thread where an event loop is near."""
+    """Synchronous and thread-safe; near an event loop it is called in its `reads` and `writes`."""

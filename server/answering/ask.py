@@ -1,6 +1,5 @@
 """From a validated request to one question to the house: the same for every route that answers."""
 
-import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 from models.base import Sampling
 from models.wire.thinking import thinking_budget
 from retrieval.store.types import NamedStore, NotFound
+from retrieval.threads import Threads
 from retrieval.types import SearchParams
 from server.answering.failures import UnknownModel, UnknownStore
 from server.answering.generators import Generators
@@ -76,6 +76,11 @@ class Defaults:
 
 
 class StoreFinder(Protocol):
+    @property
+    def reads(self) -> Threads:
+        """Where `resolve` is called."""
+        ...
+
     def resolve(self, owner: str, id_or_name: str) -> NamedStore:
         """Raises NotFound. Blocking."""
         ...
@@ -111,7 +116,7 @@ class Asking:
     async def store_ids(self, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
         """Ids of stores named by id or name. param: the request's name for them. Raises UnknownStore."""
         try:
-            found = [await asyncio.to_thread(self._stores.resolve, owner, name) for name in names]
+            found = [await self._stores.reads.run(self._stores.resolve, owner, name) for name in names]
         except NotFound as error:
             raise UnknownStore(str(error), param) from None
         return tuple(store.id for store in found)
@@ -119,7 +124,7 @@ class Asking:
     async def default_store_ids(self, owner: str) -> tuple[str, ...]:
         """() where the owner has no default store yet: every question then finds no evidence."""
         try:
-            return ((await asyncio.to_thread(self._stores.resolve, owner, self.defaults.store)).id,)
+            return ((await self._stores.reads.run(self._stores.resolve, owner, self.defaults.store)).id,)
         except NotFound:
             return ()
 

@@ -1,6 +1,5 @@
 """/v1/vector_stores/{id}/file_batches: many files attached at once, watched together."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -34,7 +33,7 @@ async def create(store_id: str, body: AttachMany, owner: Owner, documents: Docum
 
 @router.get("/{batch_id}")
 async def get(store_id: str, batch_id: str, owner: Owner, store: StoreNow, response: Response) -> dict[str, Any]:
-    batch = await asyncio.to_thread(store.get_batch, owner, store_id, batch_id)
+    batch = await store.reads.run(store.get_batch, owner, store_id, batch_id)
     poll_again(response, batch.counts.in_progress)
     return batch_object(batch)
 
@@ -50,14 +49,14 @@ async def list_files(
 ) -> dict[str, Any]:
     """Those that are still in the vector store."""
     listed = partial(store.list_batch_files, owner, store_id, batch_id, status)
-    page = await asyncio.to_thread(listed, **cursor.arguments)
+    page = await store.reads.run(listed, **cursor.arguments)
     return listing([store_file_object(file) for file in page.items], page.has_more)
 
 
 @router.post("/{batch_id}/cancel")
 async def cancel(store_id: str, batch_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Ends what is in progress; what is indexed stays."""
-    return batch_object(await asyncio.to_thread(store.cancel_batch, owner, store_id, batch_id))
+    return batch_object(await store.writes.run(store.cancel_batch, owner, store_id, batch_id))
 
 
 def _distinct(body: AttachMany) -> Sequence[Attachment]:

@@ -1,6 +1,5 @@
 """/v1/files: uploaded files. Uploading alone indexes nothing; a vector store takes a file by its id."""
 
-import asyncio
 import re
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -45,7 +44,7 @@ async def create(
         raise bad_request("the file is empty", "file", "empty_file")
     expires = BATCH_DAYS * DAY if seconds is None and purpose == "batch" else seconds
     add = partial(store.add_file, owner, name, content, file.content_type or "", purpose)
-    return file_object(await asyncio.to_thread(add, expires_seconds=expires))
+    return file_object(await store.writes.run(add, expires_seconds=expires))
 
 
 @router.get("")
@@ -57,19 +56,19 @@ async def list_files(
     order: Order = "desc",
     after: str | None = None,
 ) -> dict[str, Any]:
-    page = await asyncio.to_thread(store.list_files, owner, purpose, limit=limit, order=order, after=after)
+    page = await store.reads.run(store.list_files, owner, purpose, limit=limit, order=order, after=after)
     return listing([file_object(file) for file in page.items], page.has_more)
 
 
 @router.get("/{file_id}")
 async def get(file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
-    return file_object(await asyncio.to_thread(store.get_file, owner, file_id))
+    return file_object(await store.reads.run(store.get_file, owner, file_id))
 
 
 @router.get("/{file_id}/content")
 async def content(file_id: str, owner: Owner, store: StoreNow) -> Response:
     """The bytes as they were uploaded; never shown by a browser as a page of this server."""
-    stored = await asyncio.to_thread(store.file_content, owner, file_id)
+    stored = await store.reads.run(store.file_content, owner, file_id)
     headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
     return Response(stored, headers=headers, media_type="application/octet-stream")
 
@@ -77,7 +76,7 @@ async def content(file_id: str, owner: Owner, store: StoreNow) -> Response:
 @router.delete("/{file_id}")
 async def delete(file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Also takes it out of every vector store."""
-    await asyncio.to_thread(store.delete_file, owner, file_id)
+    await store.writes.run(store.delete_file, owner, file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 

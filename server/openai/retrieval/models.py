@@ -2,7 +2,6 @@
 and the engine's own model.
 """
 
-import asyncio
 import time
 from typing import Annotated, Any
 
@@ -31,7 +30,7 @@ class Catalogue:
         ours = [_model(MODEL, self._started, "ragpod"), _model(self._embedder.name, self._started, "embedder")]
         if self._reranker is not None:
             ours.append(_model(self._reranker.name, self._started, "reranker"))
-        every = await asyncio.to_thread(self._store.named_stores, owner)
+        every = await self._store.reads.run(self._store.named_stores, owner)
         named = [store for store in every if store.name and not store.expired]
         ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
         return [*ours, _model(self._generators.name, self._started, "engine")]

@@ -71,7 +71,7 @@ class Searching:
 
     async def search(self, owner: str, store_id: str, body: SearchRequest) -> "Searched":
         """Raises NotFound, and models.errors.Timeout past the limit."""
-        store = await asyncio.to_thread(self._store.resolve, owner, store_id)
+        store = await self._store.reads.run(self._store.resolve, owner, store_id)
         params = SearchParams(
             candidates=max(self._candidates, body.max_num_results),
             keep=body.max_num_results,

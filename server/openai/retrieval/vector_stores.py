@@ -1,6 +1,5 @@
 """/v1/vector_stores and the files in them."""
 
-import asyncio
 from functools import partial
 from typing import Annotated, Any
 
@@ -48,13 +47,13 @@ async def create(body: NewStore, owner: Owner, documents: DocumentsNow) -> dict[
 
 @router.get("")
 async def list_stores(owner: Owner, store: StoreNow, cursor: Paging) -> dict[str, Any]:
-    page = await asyncio.to_thread(store.list_stores, owner, **cursor.arguments)
+    page = await store.reads.run(store.list_stores, owner, **cursor.arguments)
     return listing([store_object(each) for each in page.items], page.has_more)
 
 
 @router.get("/{store_id}")
 async def get(store_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
-    return store_object(await asyncio.to_thread(store.find_store, owner, store_id))
+    return store_object(await store.reads.run(store.find_store, owner, store_id))
 
 
 @router.post("/{store_id}")
@@ -66,7 +65,7 @@ async def modify(store_id: str, body: ChangedStore, owner: Owner, store: StoreNo
         metadata=(body.metadata or {}) if "metadata" in sent else None,
         expires_days=(body.expires_after.days if body.expires_after else 0) if "expires_after" in sent else None,
     )
-    return store_object(await asyncio.to_thread(change, owner, store_id))
+    return store_object(await store.writes.run(change, owner, store_id))
 
 
 @router.delete("/{store_id}")
@@ -90,7 +89,7 @@ async def list_attached(
     cursor: Paging,
     status: Annotated[FileStatus | None, Query(alias="filter")] = None,
 ) -> dict[str, Any]:
-    page = await asyncio.to_thread(store.list_store_files, owner, store_id, status, **cursor.arguments)
+    page = await store.reads.run(store.list_store_files, owner, store_id, status, **cursor.arguments)
     return listing([store_file_object(file) for file in page.items], page.has_more)
 
 
@@ -98,7 +97,7 @@ async def list_attached(
 async def get_attached(
     store_id: str, file_id: str, owner: Owner, store: StoreNow, response: Response
 ) -> dict[str, Any]:
-    file = await asyncio.to_thread(store.get_store_file, owner, store_id, file_id)
+    file = await store.reads.run(store.get_store_file, owner, store_id, file_id)
     poll_again(response, file.status == "in_progress")
     return store_file_object(file)
 
@@ -107,14 +106,14 @@ async def get_attached(
 async def update_attached(
     store_id: str, file_id: str, body: Attributes, owner: Owner, store: StoreNow
 ) -> dict[str, Any]:
-    changed = await asyncio.to_thread(store.update_attributes, owner, store_id, file_id, body.attributes or {})
+    changed = await store.writes.run(store.update_attributes, owner, store_id, file_id, body.attributes or {})
     return store_file_object(changed)
 
 
 @router.get("/{store_id}/files/{file_id}/content")
 async def attached_content(store_id: str, file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """The text that was read from the file, one entry a document."""
-    texts = await asyncio.to_thread(store.store_file_content, owner, store_id, file_id)
+    texts = await store.reads.run(store.store_file_content, owner, store_id, file_id)
     return {
         "object": "vector_store.file_content.page",
         "data": [{"type": "text", "text": text} for text in texts],
@@ -126,5 +125,5 @@ async def attached_content(store_id: str, file_id: str, owner: Owner, store: Sto
 @router.delete("/{store_id}/files/{file_id}")
 async def detach(store_id: str, file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Takes it out of the vector store; the file itself stays."""
-    await asyncio.to_thread(store.detach, owner, store_id, file_id)
+    await store.writes.run(store.detach, owner, store_id, file_id)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}

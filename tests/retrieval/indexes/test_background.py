@@ -121,7 +121,7 @@ async def test_neither_opening_nor_putting_away_waits_for_a_writer(store: HeldSt
     for name in names:
         publish(store, name, "a.txt", [f"word{i}" for i in range(1100)])
     manager = IndexManager(store, tmp_path, DIM, max_open=2)
-    with store.write(), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, store.write():  # where a read waits, the write ends first
         for name in [*names, *names]:
             assert pool.submit(hits, store, manager, name, "word7").result(SECONDS) == ["word7"]
     await until(lambda: sum(store.log_floor(name) > 0 for name in names) == len(names), PATIENCE)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from models.errors import BadRequest
-from retrieval.ingest.threads import Threads
 from retrieval.ingest.upkeep import Upkeep
+from retrieval.threads import Threads
 from tests.retrieval.ingest.fake_embedder import OWNER, Bench, FakeEmbedder
 from tests.until import PATIENCE, until
 
@@ -189,7 +189,7 @@ async def test_an_ingestor_closes_while_an_embedder_swallows_that_it_was_cancell
 
 @pytest.mark.parametrize("error", [StopIteration(), GeneratorExit()], ids=lambda error: type(error).__name__)
 async def test_what_a_coroutine_cannot_raise_comes_out_of_a_thread_as_an_error(error: BaseException) -> None:
-    threads = Threads(1)
+    threads = Threads(1, "test")
     with pytest.raises(RuntimeError, match="out of a thread"):
         await asyncio.wait_for(threads.run(raising(error, 1)), PATIENCE)
     await threads.aclose()

@@ -568,7 +568,7 @@ def test_no_read_waits_for_a_writer(store: Store, vs: str) -> None:
         lambda: store.next_expiry(),
     ]
     store.clock = lambda: 4_000_000_000.0
-    with store.write(), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, store.write():  # where a read waits, the write ends first
         for read in reads:
             pool.submit(read).result(timeout=60)
 

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from retrieval.store.store import Store
 from tests.server.house import QUESTION, House
 from tests.server.openai.later import later
-from tests.until import PATIENCE
+from tests.until import PATIENCE, until
 
 pytestmark = pytest.mark.house("test")
+UPLOADS = 64
 
 
 @asynccontextmanager
@@ -65,3 +67,51 @@ async def test_searches_and_gets_answer_while_a_write_is_open(home: House) -> No
         await later(home, 3600, upkeep=False)
         async with writing(home.parts.library.store), asyncio.timeout(PATIENCE):
             await reads(home, store, file)
+
+
+async def test_64_uploads_that_wait_hold_up_nothing_that_reads(home: House) -> None:
+    """More than there are threads of any kind. All are taken when the writer before them is done."""
+    library = home.parts.library
+    store, file = await default_store(home)
+
+    async def upload(number: int) -> int:
+        form = aiohttp.FormData({"purpose": "assistants"})
+        form.add_field("file", f"heron {number}".encode(), filename=f"{number}.txt")
+        async with home.http.post(f"{home.url}/v1/files", data=form) as response:
+            return response.status
+
+    async with writing(library.store):
+        uploads = [asyncio.create_task(upload(number)) for number in range(UPLOADS)]
+        await until(lambda: library.store.writes.unfinished == UPLOADS, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await reads(home, store, file)
+        assert not any(task.done() for task in uploads)
+    assert await asyncio.gather(*uploads) == [200] * UPLOADS
+    assert library.store.writes.unfinished == 0
+
+
+async def test_indexes_that_are_slow_to_open_hold_up_no_other_search(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more vector stores than there are threads: an open one answers meanwhile, and so does every GET."""
+    library = home.parts.library
+    store, file = await default_store(home)
+    await reads(home, store, file)
+    cold = [await home.ingest(f"cold{i}", {"heron.txt": f"heron {i}"}) for i in range(8)]
+    for each in cold:
+        library.indexes.forget(each)
+    gate, space_of = threading.Event(), library.store.space_of
+
+    def slow(store_id: str) -> Any:
+        assert store_id not in cold or gate.wait(2 * PATIENCE)
+        return space_of(store_id)
+
+    monkeypatch.setattr(library.store, "space_of", slow)
+    opening = [asyncio.create_task(home.post(f"/v1/vector_stores/{each}/search", {"query": "heron"})) for each in cold]
+    try:
+        await until(lambda: library.indexes.openings.unfinished == len(cold), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await reads(home, store, file)
+    finally:
+        gate.set()
+    assert {status for status, _ in await asyncio.gather(*opening)} == {200}
