@@ -145,11 +145,12 @@ async def open_parts(
         await asyncio.to_thread(store.ensure_store, DEFAULT_OWNER, settings.default_store)
         if engine is None:
             engine = await stack.enter_async_context(profile.engine())
+        opening = asyncio.create_task(RecordsDatabase.open(settings.data_dir))  # beside the models
+        stack.push_async_callback(_closed, opening)
         tokenizer = tokenizer or Tokenizer.load()
         embedder = embedder or await _embedder(profile, stack)
         plan = await _plan(settings, profile, embedder, stack)
-        database = await RecordsDatabase.open(settings.data_dir)
-        stack.push_async_callback(database.close)
+        database = await opening
         records_upkeep = RecordsUpkeep(database)
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
@@ -220,6 +221,13 @@ async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stac
         seconds=given.rerank_seconds,
         margin=given.rerank_margin,
     )
+
+
+async def _closed(opening: asyncio.Task[RecordsDatabase]) -> None:
+    """Also where the start has failed meanwhile; what the opening itself raises is told by who waited for it."""
+    await asyncio.wait([opening])
+    if not opening.cancelled() and opening.exception() is None:
+        await opening.result().close()
 
 
 async def _embedder(profile: "Profile", stack: AsyncExitStack) -> Embedder:
