@@ -68,7 +68,7 @@ class Run(Generic[E]):
         self.trace_id, self.heartbeat, self.hold = trace_id, heartbeat, hold
         self._renderer, self._sink, self._cancelled = renderer, sink, cancelled
         self._ended = False
-        self._frames = b""  # of what is not given yet
+        self._frames = b""  # of what the sink is being told, and of the last event where it was cancelled
         self.running: Running[Rendered[E]] = Running(self._rendered(events), last=self._last)
 
     async def _rendered(self, events: AsyncGenerator[E, None]) -> AsyncIterator[Rendered[E]]:
@@ -76,19 +76,19 @@ class Run(Generic[E]):
             async with aclosing(events):
                 async for event in events:
                     self._ended = isinstance(event, Done)
-                    await self._take(event)
-                    frames, self._frames = self._frames, b""
+                    frames = self._renderer.feed(event)
+                    if self._sink is not None:
+                        self._frames = frames
+                        await self._sink(event)
+                        self._frames = b""
                     yield Rendered(event, frames)
             self._ended = True
         finally:
             if not self._ended:
                 self._ended = True
-                await self._take(self._cancelled)
-
-    async def _take(self, event: E) -> None:
-        self._frames += self._renderer.feed(event)
-        if self._sink is not None:
-            await self._sink(event)
+                self._frames += self._renderer.feed(self._cancelled)
+                if self._sink is not None:
+                    await self._sink(self._cancelled)
 
     def _last(self) -> Rendered[E]:
         """Where it was cancelled before its first step, there is nothing for a sink to keep."""
