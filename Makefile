@@ -22,7 +22,7 @@ HERE := not torch and not vllm and not conformance
 	install lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## real documents in, a question asked in English and in Korean, the cited answers streamed
 	@$(BIN)/ragpod demo $(ARGS)
