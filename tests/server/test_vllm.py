@@ -41,11 +41,17 @@ PROMPT = Prompt((Message("user", "What is Python?"),))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def idle_engine(vllm_engine: ProcessEngine) -> ProcessEngine:
+    """It has two places: what a test before has left must have gone."""
+    await running(vllm_engine, 0)
+    return vllm_engine
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def home(
-    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, vllm_engine: ProcessEngine
+    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, idle_engine: ProcessEngine
 ) -> AsyncIterator[House]:
-    async with house(data_dir, embedder, tokenizer, real=vllm_engine) as opened:
-        await running(vllm_engine, 0)
+    async with house(data_dir, embedder, tokenizer, real=idle_engine) as opened:
         yield opened
 
 
@@ -226,11 +232,11 @@ async def test_an_engine_without_a_place_answers_503_with_retry_after(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_vllms_own_refusal_is_a_status_too_though_it_says_200(
-    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, vllm_engine: ProcessEngine, stream: bool
+    data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer, idle_engine: ProcessEngine, stream: bool
 ) -> None:
     """By its URL nothing here counts its places: vLLM itself refuses, of simultaneous streams inside HTTP 200."""
-    client = vllm_engine.generator
-    settings = {"url": client.base_url, "api_key": vllm_engine.spec.api_key, "model": client.name}
+    client = idle_engine.generator
+    settings = {"url": client.base_url, "api_key": idle_engine.spec.api_key, "model": client.name}
     async with house(data_dir, embedder, tokenizer, engine=settings) as home:
         assert isinstance(home.parts.generators.engine, ConnectedEngine)
         body = {"model": client.name, "messages": MESSAGES, "stream": stream, **ENDLESS}
@@ -243,10 +249,9 @@ async def test_vllms_own_refusal_is_a_status_too_though_it_says_200(
         assert await first_of_six(ask, 4) == [(503, True)] * 4
 
 
-async def test_simultaneous_streams_past_its_limit_are_overload_to_the_client(vllm_engine: ProcessEngine) -> None:
-    known = vllm_engine.generator
-    await running(vllm_engine, 0)
-    async with OpenAIClient(known.base_url, known.name, vllm_engine.spec.api_key) as client:
+async def test_simultaneous_streams_past_its_limit_are_overload_to_the_client(idle_engine: ProcessEngine) -> None:
+    known = idle_engine.generator
+    async with OpenAIClient(known.base_url, known.name, idle_engine.spec.api_key) as client:
 
         async def ask() -> str:
             try:
@@ -270,19 +275,19 @@ async def first_of_six(ask: Callable[[], Awaitable[T]], count: int) -> list[T]:
         await asyncio.wait(asking)
 
 
-async def test_an_urgent_answer_is_asked_for_before_auxiliary_work(vllm_engine: ProcessEngine) -> None:
+async def test_an_urgent_answer_is_asked_for_before_auxiliary_work(idle_engine: ProcessEngine) -> None:
     """Without --scheduling-policy priority any priority but 0 is an error."""
-    async with vllm_engine.generator.stream(
+    async with idle_engine.generator.stream(
         PROMPT, Sampling(max_tokens=2, extra={"min_tokens": 2}, auxiliary=True)
     ) as deltas:
         assert [delta async for delta in deltas][-1].finish_reason == "length"
 
 
-async def test_tokens_are_counted_as_the_engine_counts_them(vllm_engine: ProcessEngine) -> None:
-    async with vllm_engine.generator.stream(PROMPT, Sampling(max_tokens=1)) as deltas:
+async def test_tokens_are_counted_as_the_engine_counts_them(idle_engine: ProcessEngine) -> None:
+    async with idle_engine.generator.stream(PROMPT, Sampling(max_tokens=1)) as deltas:
         usage = [delta async for delta in deltas][-1].usage
     assert usage is not None
-    assert usage.prompt_tokens == await vllm_engine.generator.count_tokens(PROMPT.messages)
+    assert usage.prompt_tokens == await idle_engine.generator.count_tokens(PROMPT.messages)
 
 
 async def test_a_client_that_leaves_while_a_long_prompt_is_read_frees_the_engine(
