@@ -182,9 +182,11 @@ async def test_an_ingestor_closes_while_an_embedder_swallows_that_it_was_cancell
 
     embedder.before = lambda _: stubborn()
     async with bench.ingestor(embedder) as ingestor:
-        await ingestor.submit(OWNER, bench.vs, await bench.add("a.txt", "alpha"))
+        file_id = await bench.add("a.txt", "alpha")
+        await ingestor.submit(OWNER, bench.vs, file_id)
         await embedder.waiting.wait()
         await asyncio.wait_for(ingestor.aclose(), PATIENCE)
+    assert bench.store.get_store_file(OWNER, bench.vs, file_id).status == "in_progress"  # the next start's to finish
 
 
 @pytest.mark.parametrize("error", [StopIteration(), GeneratorExit()], ids=lambda error: type(error).__name__)
@@ -210,3 +212,5 @@ async def test_the_upkeep_outlives_anything(bench: Bench, odd: BaseException) ->
     upkeep.start()
     await until(lambda: rounds >= 4, PATIENCE)
     await upkeep.aclose()
+    ended, _ = rounds, await asyncio.sleep(0.05)
+    assert rounds == ended

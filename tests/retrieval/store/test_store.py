@@ -569,8 +569,8 @@ def test_no_read_waits_for_a_writer(store: Store, vs: str) -> None:
     ]
     store.clock = lambda: 4_000_000_000.0
     with ThreadPoolExecutor(1) as pool, store.write():  # where a read waits, the write ends first
-        for read in reads:
-            pool.submit(read).result(timeout=60)
+        answered = [pool.submit(read).result(timeout=60) for read in reads]
+    assert len(answered) == len(reads)
 
 
 def written_use(store: Store) -> int:
