@@ -18,8 +18,8 @@ PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 HERE := not torch and not vllm and not conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-heavy test-torch test-vllm test-conformance bench-gpu check lint-pod format structure serve \
-	install lock clean
+.PHONY: help demo test test-heavy test-torch test-vllm test-conformance test-installs bench-gpu gpu-wheels check lint-pod format fuzz structure serve \
+	install environments lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +43,18 @@ test-conformance: $(DEV) $(NODE_PACKAGES) ## other people's clients against the 
 	@CONFORMANCE_CLIENTS=$(abspath $(CONFORMANCE_VENV)) CONFORMANCE_NODE=$(abspath $(NODE_PACKAGES)) \
 	$(BIN)/python -m pytest -m conformance tests/conformance $(ARGS)
 
+test-installs: ## a wheel with every combination of extras in clean environments, started and asked; ARGS="--only none"
+	@$(or $(PYTHON),python3) scripts/clean_installs.py $(ARGS)
+
 bench-gpu: ## every benchmark of the cuda profile (benchmarks/gpu/README.md); ARGS=--small on a CPU
 	@$(or $(PYTHON),$(BIN)/python) -m benchmarks.gpu $(ARGS)
+
+WHEELS = --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+	$(foreach glibc,2_28 2_27 2_17 2014 1,--platform $(if $(findstring _,$(glibc)),manylinux_$(glibc),manylinux$(glibc))_x86_64)
+
+gpu-wheels: ## what scripts/gpu_check.sh needs on a machine that reaches no registry, into .whl: at most 60 MiB
+	@rm -rf .whl && python3 -m pip download -q --disable-pip-version-check $(WHEELS) -d .whl -r benchmarks/gpu/wheels.txt
+	@size=$$(du -sm .whl | cut -f 1); echo ".whl: $$size MiB"; [ $$size -le 60 ]
 
 check: lint-pod $(DEV) ## lint, format, types
 	@$(BIN)/python -m ruff check .
@@ -59,6 +69,9 @@ format: $(DEV) ## lint fixes and format
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
 
+fuzz: $(DEV) ## mutated files through every parser in its child; FUZZ_SECONDS=60, ARGS="--seed 7"
+	@$(BIN)/python scripts/fuzz_parsers.py --seconds $(or $(FUZZ_SECONDS),60) $(ARGS)
+
 structure: ## files, arrows and cycles of the folders, and their picture in build/structure.svg; ARGS=CHECKOUT of another
 	@mkdir -p build && python3 scripts/structure.py $(ARGS) && python3 scripts/draw_structure.py build/structure.svg $(ARGS)
 
@@ -66,6 +79,8 @@ serve: $(RUNTIME) ## the server on port 8080; ARGS="--port 9000"
 	@$(BIN)/ragpod serve $(ARGS)
 
 install: $(RUNTIME) ## only install, into .venv
+
+environments: $(TORCH) $(VLLM_VENV)/qwen3-smollm2 $(NODE_PACKAGES) ## what test-torch, test-vllm and test-conformance install, and no more
 
 HASHED = -q --generate-hashes --no-emit-index-url --no-annotate --no-header
 COMPILE = $$dir/bin/uv pip compile $(HASHED) --extra bundled --group build pyproject.toml $(ARGS)

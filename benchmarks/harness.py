@@ -75,10 +75,11 @@ class Spread:
 
 
 def options(doc: str | None) -> argparse.ArgumentParser:
-    """--seed and --small, with the module's docstring as the help."""
+    """--seed, --small and --brief, with the module's docstring as the help."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="sizes for a CPU in CI: shows that it runs, no more")
+    parser.add_argument("--brief", action="store_true", help="the most telling cells, for a card paid by the minute")
     return parser
 
 

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from models.base import Embedder
 from models.embedders.e5 import E5Embedder
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
@@ -49,21 +50,25 @@ class Sample:
 
 
 class Bench:
-    def __init__(self, data_dir: Path, seed: int) -> None:
+    """embedder: None loads the real one."""
+
+    def __init__(self, data_dir: Path, seed: int, embedder: Embedder | None = None) -> None:
         self.rng = random.Random(seed)
-        self.store = Store(data_dir)
-        self.embedder = E5Embedder.load()
-        self.manager = IndexManager(self.store, data_dir, self.embedder.dim, self.embedder.name)
+        self.store = Store.open(data_dir)
+        self.embedder = embedder or E5Embedder.load()
+        self.manager = IndexManager(
+            self.store.changes, self.store.passages, data_dir, self.embedder.dim, self.embedder.name
+        )
         tokenizer = Tokenizer.load()
         self.ingestor = Ingestor(self.store, self.manager, self.embedder, tokenizer)
         self.retriever = Retriever(self.store, self.manager, self.embedder, tokenizer)
-        self.vs = self.store.create_store(OWNER, "memory").id
+        self.vs = self.store.vector_stores.create(OWNER, "memory").id
 
     def sentence(self, words: int) -> str:
         return " ".join(self.rng.choices(WORDS, k=words)) + f" {self.rng.randrange(10**6)}"
 
     async def ingest(self, name: str, content: str) -> None:
-        file = await asyncio.to_thread(self.store.add_file, OWNER, name, content.encode())
+        file = await asyncio.to_thread(self.store.files.add, OWNER, name, content.encode())
         await self.ingestor.submit(OWNER, self.vs, file.id)
         done = await self.ingestor.wait(OWNER, self.vs, file.id)
         if done.status != "completed":
@@ -71,13 +76,14 @@ class Bench:
 
     async def replace_one(self, number: int) -> None:
         name = f"page-{number % FILES}.txt"
-        before = await asyncio.to_thread(self.store.list_files, OWNER, limit=FILES + 1)
+        before = await asyncio.to_thread(self.store.files.page, OWNER, limit=FILES + 1)
         await self.ingest(name, self.sentence(60))
         for old in [file for file in before.items if file.filename == name]:
-            await asyncio.to_thread(self.store.delete_file, OWNER, old.id)
+            await asyncio.to_thread(self.store.files.delete, OWNER, old.id)
 
     async def search(self, number: int) -> None:
-        await self.retriever.search(OWNER, [self.vs], self.sentence(5), SearchParams())
+        vs = self.store.vector_stores.resolve(OWNER, self.vs)
+        await self.retriever.search(OWNER, [vs], self.sentence(5), SearchParams())
 
     async def close(self) -> None:
         await self.ingestor.aclose()

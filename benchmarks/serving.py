@@ -39,19 +39,20 @@ import server.app.app; tell("imports of the server")
 from models.embedders.e5 import E5Embedder; E = E5Embedder.load()
 tell("multilingual-e5-small with its 250k-piece tokenizer")
 from retrieval.passages.tokenize import Tokenizer; T = Tokenizer.load(); T.warm(); tell("Kiwi and its Korean model")
-from retrieval.store.store import Store; S = Store(Path(sys.argv[1])); tell("SQLite")
-from retrieval.indexes.manager import IndexManager; C = IndexManager(S, Path(sys.argv[1]), E.dim, E.name)
-for store_id in S.store_ids(): C.indexes(store_id)
+from retrieval.store.store import Store; S = Store.open(Path(sys.argv[1])); tell("SQLAlchemy and SQLite")
+from retrieval.indexes.manager import IndexManager
+C = IndexManager(S.changes, S.passages, Path(sys.argv[1]), E.dim, E.name)
+for store_id in S.changes.store_ids(): C.indexes(store_id)
 tell("FAISS and tantivy with the corpus"); C.close(); S.close(); E.close()
 """
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[tuple[str, int, float]]:
-    """URL, process id, and seconds from the start until ready."""
+def serving(data: Path, code: Path | None = None) -> Iterator[tuple[str, int, float]]:
+    """URL, process id, and seconds from the start until ready. code: of which checkout; None is the present folder."""
     since = time.perf_counter()
     command = [sys.executable, "-m", "server.cli", "serve", "--port", "0", "--data", str(data)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=code)
     try:
         assert process.stdout is not None
         found = re.search(r"https?://[\d.:]+", process.stdout.readline())

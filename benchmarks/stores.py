@@ -44,8 +44,8 @@ class Row:
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[tuple[Store, Ingestor, Retriever]]:
-    embedder, tokenizer, store = E5Embedder.load(), Tokenizer.load(), Store(folder)
-    manager = IndexManager(store, folder, embedder.dim, embedder.name)
+    embedder, tokenizer, store = E5Embedder.load(), Tokenizer.load(), Store.open(folder)
+    manager = IndexManager(store.changes, store.passages, folder, embedder.dim, embedder.name)
     ingestor = Ingestor(store, manager, embedder, tokenizer)
     await ingestor.start()
     try:
@@ -63,24 +63,30 @@ def sentence(chance: random.Random) -> str:
 
 async def filled(store: Store, ingestor: Ingestor, passages: int, chance: random.Random) -> str:
     """A new vector store of so many passages."""
-    store_id = store.create_store(OWNER, "tiny").id
+    store_id = store.vector_stores.create(OWNER, "tiny").id
     rows = "\n".join(json.dumps({"text": sentence(chance)}) for _ in range(passages)).encode()
-    file = store.add_file(OWNER, "rows.jsonl", rows, "application/jsonl")
+    file = store.files.add(OWNER, "rows.jsonl", rows, "application/jsonl")
     await ingestor.submit(OWNER, store_id, file.id)
     assert (await ingestor.wait(OWNER, store_id, file.id)).status == "completed"
     return store_id
 
 
 def measured(
-    loop: asyncio.Runner, retriever: Retriever, stores: list[str], queries: list[str], effort: Effort
+    loop: asyncio.Runner,
+    store: Store,
+    retriever: Retriever,
+    stores: list[str],
+    queries: list[str],
+    effort: Effort,
 ) -> list[Row]:
-    """Every repeat is one query, asked of one store and of all."""
+    """Every repeat is one query, asked of one store and of all, which are resolved first."""
     told: dict[int, list[Mapping[str, float]]] = {1: [], len(stores): []}
     counts: dict[int, int] = {}
 
     def ask(count: int) -> None:
         query = queries[len(told[count]) % len(queries)]
-        found = loop.run(retriever.search(OWNER, stores[:count], query, SearchParams(min_score=0)))
+        named = [store.vector_stores.resolve(OWNER, each) for each in stores[:count]]
+        found = loop.run(retriever.search(OWNER, named, query, SearchParams(min_score=0)))
         told[count].append(found.seconds)
         counts[count] = len(found.candidates)
 
@@ -107,7 +113,7 @@ def main() -> None:
         try:
             stores = [loop.run(filled(store, ingestor, given.passages, chance)) for _ in range(given.stores)]
             queries = [sentence(chance) for _ in range(20)]
-            rows = measured(loop, retriever, stores, queries, Effort(repeats, warm_up=len(queries)))
+            rows = measured(loop, store, retriever, stores, queries, Effort(repeats, warm_up=len(queries)))
         finally:
             loop.run(bench.__aexit__(None, None, None))
     report("stores", given, rows)

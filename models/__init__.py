@@ -1,5 +1,5 @@
 """Neural models: texts in, arrays or tokens out. Knows no chunks, no HTTP routes, no disk layout.
 
-Ground: base, errors.
+Ground: base, errors, packages.
 Roof: profiles.
 """

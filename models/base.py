@@ -107,17 +107,41 @@ class Message:
     name: str | None = None
 
 
+BlockKind = Literal[
+    "prose", "item", "row", "header", "code", "heading", "question", "answer",
+    "caption", "note", "footnote", "comment", "text_box",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of a text, text[start:end], that is one thing to a reader.
+
+    context: what it is not understood without: of a row the table's header, of a list item the sentence before the
+    list, of a heading those above it (` > ` between them). A question is a row's own, an answer what the row says to
+    it: an answer holds other blocks. A note is a speaker's; it, captions, footnotes, comments and text boxes are prose
+    beside the text.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    context: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a generator is asked.
 
     messages: the rendered chat, ready for an engine.
     question, passages: the same content unrendered, passage i under mark [i + 1], for generators that quote.
+    blocks: of each passage what its parser knew, ascending; empty where that is to be seen from the text.
     """
 
     messages: tuple[Message, ...]
     question: str = ""
     passages: tuple[str, ...] = ()
+    blocks: tuple[tuple[Block, ...], ...] = ()
 
 
 # Fields of a request that only an engine can give effect to: no quoting takes their place.
@@ -163,6 +187,7 @@ class Usage:
 class TokenDelta:
     """One step of a generation; text and reasoning are whole characters, either may be empty.
 
+    quoted: the text is a document's own, by a generator that knows: no mark is read in it.
     choice: which of Sampling.n it belongs to. tool_calls: pieces. logprobs: OpenAI's objects, one a token of the text.
     """
 
@@ -173,6 +198,7 @@ class TokenDelta:
     choice: int = 0
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
+    quoted: bool = False
 
 
 class Generator(Protocol):

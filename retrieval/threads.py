@@ -1,7 +1,7 @@
 """Threads for what blocks: the event loop never waits for disk, a lock or a parser.
 
 Each kind of waiting has threads of its own, so that none holds up another: the store's reads and writes
-(retrieval/store/database.py), the opening of indexes (retrieval/indexes/manager.py), ingest, the upkeep. In the loop's
+(retrieval/store/store.py), the opening of indexes (retrieval/indexes/manager.py), ingest, the upkeep. In the loop's
 own pool, asyncio.to_thread, is only what computes: legs, rerank stages, models. While all of it was there, eight
 uploads behind a write of 3 s stopped everything.
 """

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from retrieval.places import NOWHERE, Place, Region
+
 if TYPE_CHECKING:  # it loads numpy, and the command line has these types without
-    from models.base import FloatArray
+    from models.base import Block, FloatArray
 
 Attribute = str | float | bool
 Attributes = Mapping[str, Attribute]
@@ -35,7 +37,10 @@ class Section:
 class ParsedDocument:
     """What a parser yields: one for a file, or one a row for CSV and JSONL.
 
-    external_id: the row's own `_id`/`id`, "" where there is none. sections: ascending starts.
+    external_id: the row's own `_id`/`id`, "" where there is none. sections: ascending starts. blocks: what the parser
+    knows of the text's parts, ascending; what is not in any is to be seen from the text. warning: what the file's owner
+    should know of how it was read; no part of the document. regions: where the text stands in the file, ascending,
+    apart from each other. member: the path of an archive's or mail's part, its steps divided by `/`; "" outside one.
     """
 
     text: str
@@ -44,6 +49,10 @@ class ParsedDocument:
     attributes: Attributes = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
     url: str = ""
+    warning: str = ""
+    blocks: "tuple[Block, ...]" = ()
+    regions: tuple[Region, ...] = ()
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Span:
     headings: tuple[str, ...] = ()
     page: int | None = None
     token_count: int = 0
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +79,15 @@ class IdentifiedDocument:
 
 @dataclass(frozen=True, slots=True)
 class NewChunk:
-    """text: the passage. terms: lexical terms of its indexed text, none of them empty or with a space in it."""
+    """text: the passage. terms: lexical terms of its indexed text, none of them empty or with a space in it.
+
+    blocks: of the passage, where they are not what its text alone shows.
+    """
 
     span: Span
     text: str
     terms: Sequence[str]
+    blocks: "tuple[Block, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,7 @@ class Chunk:
     key: the chunk's integer in the store, never reused; what the indexes hold.
     id: the public id, a hash of document, content version and position: the same after a re-ingest of the same bytes.
     external_id: the `_id` of the row that the document came from, "" where there is none.
+    blocks: of `text`, offsets in it; empty where the text alone shows them.
     """
 
     key: int
@@ -102,12 +117,27 @@ class Chunk:
     token_count: int = 0
     external_id: str = ""
     attributes: Attributes = field(default_factory=dict)
+    blocks: "tuple[Block, ...]" = ()
+    place: Place = NOWHERE
+
+    @property
+    def own_id(self) -> str:
+        """What its owner calls the document: the row's own id, else ours."""
+        return self.external_id or self.document_id
 
 
-def indexed_text(title: str, headings: tuple[str, ...], text: str) -> str:
-    """What is embedded and indexed for a passage: its title and heading path, then the passage itself."""
+def indexed_text(title: str, headings: tuple[str, ...], text: str, blocks: "Sequence[Block]" = ()) -> str:
+    """What is embedded and indexed for a passage: its title and heading path, the header of the table that it goes on
+    with, then the passage itself. blocks: of `text`.
+    """
     heading = " > ".join(h for h in headings if h and h != title)
-    return "\n".join(part for part in (title, heading, text) if part)
+    return "\n".join(part for part in (title, heading, repeated_header(blocks), text) if part)
+
+
+def repeated_header(blocks: "Sequence[Block]") -> str:
+    """Of a table that a passage goes on with; "" where it begins none, or with the header itself."""
+    first = next((block for block in blocks if block.kind in ("header", "row")), None)
+    return first.context if first is not None and first.kind == "row" else ""
 
 
 @dataclass(frozen=True, slots=True)

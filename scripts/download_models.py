@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
-from hub_cache import Cached, cache_folder
-from hub_files import GB, HEADERS, DownloadError, File, Hub, Revision
+from hub.cache import Cached, cache_folder
+from hub.files import GB, HEADERS, DownloadError, File, Hub, Revision
 
 if TYPE_CHECKING:  # the image's packages, wanted only where no model is named
     from models.engines.cards import Card

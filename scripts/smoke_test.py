@@ -14,8 +14,8 @@ import sys
 import time
 
 import aiohttp
-from check_results import Result, checked
-from smoke_checks import CHECKS, Pod, health, models
+from streaming.pod import CHECKS, Pod, health, models
+from streaming.results import Result, checked
 
 
 async def until_ready(pod: Pod, seconds: float) -> None:

@@ -16,12 +16,11 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import aiohttp
-import verify_streaming_text as text
-import verify_streaming_wire as wire
-from check_results import NotAsked, Result, checked
-from stream_timing import Json, NotOpenAI
-from verify_streaming_leaving import STORY, Gauge, leave_stream, leave_whole
-from verify_streaming_seen import LIMITS, Endpoint, Seen, see
+from streaming import text, wire
+from streaming.leaving import STORY, Gauge, leave_stream, leave_whole
+from streaming.results import NotAsked, Result, checked
+from streaming.seen import LIMITS, Endpoint, Seen, see
+from streaming.timing import Json, NotOpenAI
 from yarl import URL
 
 PROMPT = "Count from 1 to 200, with one number in each line. Begin with 1."

@@ -1,4 +1,5 @@
-"""RAGPOD_REQUIRE=all: a test that skips fails instead, except one that needs a GPU. `.ci/run` sets it.
+"""RAGPOD_REQUIRE=all: a test that skips fails instead, except one that needs a GPU, or to mount where
+that is forbidden. `.ci/run` sets it.
 
 Tests marked `torch` and `vllm` need `make test-torch` and `make test-vllm`, which bring what they run on.
 
@@ -6,7 +7,8 @@ Under pytest-xdist every worker collects everything and gets whole files, those 
 takes long is never what one worker ends with while the other one is idle.
 
 Fixtures for the whole run (of each worker): `llama`, one real llama.cpp engine; `torch`, without which a test is
-skipped; the checkpoints of tests/checkpoints.py. `database_url` runs a test on SQLite and on PostgreSQL.
+skipped; the checkpoints of tests/checkpoints.py. `database_url` runs a test on SQLite and on PostgreSQL, `cluster` is a
+PostgreSQL of the module's own.
 """
 
 import json
@@ -24,9 +26,12 @@ import pytest
 
 from models.engines.llama_cpp import llama_cpp
 from tests import checkpoints
+from tests.small_disk import NO_MOUNT
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
+
+    from tests.postgresql_cluster import Cluster
 
 # On a busy machine any example may take long; what kind of examples there are (CI: the same in every run) stays.
 hypothesis.settings.register_profile(
@@ -61,8 +66,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     expected = hasattr(report, "wasxfail") or item.get_closest_marker("gpu") is not None
-    if report.skipped and not expected and _all_required(item.config):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if report.skipped and not expected and NO_MOUNT not in reason and _all_required(item.config):
         report.outcome = "failed"
         report.longrepr = f"required by RAGPOD_REQUIRE=all, but {reason.lower()}"
     return report
@@ -105,6 +110,15 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[UR
 
     with empty_database(request.param, tmp_path) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def cluster() -> "Iterator[Cluster]":
+    """A PostgreSQL that the module may kill; a test that does starts it again."""
+    from tests.postgresql_cluster import running_cluster
+
+    with running_cluster() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,11 @@ without a password, database `test`.
 
 import gzip
 import os
+import tarfile
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -16,6 +18,7 @@ import pytest
 from sqlalchemy import URL
 
 from retrieval.database.engine import sqlite_url
+from retrieval.store.store import Store
 
 
 @contextmanager
@@ -27,9 +30,28 @@ def empty_database(kind: str, folder: Path) -> Iterator[URL]:
     name = f"test_{uuid.uuid4().hex}"
     execute(server, f"CREATE SCHEMA {name}")
     try:
-        yield server.update_query_dict({"options": f"-csearch_path={name}"})
+        yield server.update_query_dict({"options": f"-csearch_path={name}", "application_name": name})
     finally:
         execute(server, f"DROP SCHEMA {name} CASCADE")
+
+
+@contextmanager
+def opened_store(kind: str, folder: Path, clock: Callable[[], float] = time.time) -> Iterator[Store]:
+    """In a data folder of its own, on an empty database of that kind."""
+    with empty_database(kind, folder) as url:
+        where = None if kind == "sqlite" else url.render_as_string(hide_password=False)
+        with closing(Store.open(folder, url=where, clock=clock)) as store:
+            yield store
+
+
+class Time:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def postgresql() -> URL:
@@ -50,6 +72,12 @@ def postgresql() -> URL:
     return url
 
 
+def end_connections(url: URL) -> None:
+    """Those to the schema that `empty_database` made for this URL, as a server does that is shut down."""
+    own = f"application_name = '{url.query['application_name']}'"
+    execute(url.set(query={}), f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {own}")
+
+
 def execute(server: URL, statement: str) -> None:
     """By a connection of its own, committed."""
     written = server.set(drivername="postgresql").render_as_string(hide_password=False)
@@ -57,12 +85,22 @@ def execute(server: URL, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def old_data_folder(folder: Path) -> Path:
-    """As ragpod of commit 42c3512 left it, without its indexes: the last one before Alembic.
+def old_data_folder(folder: Path, version: str = "42c3512") -> Path:
+    """As ragpod of that commit left it.
 
-    The store `main` with one file, two responses of which the second goes on from the first, one chat completion.
+    42c3512: without its indexes; the last one before the records had Alembic. The store `main` with one file, two
+    responses of which the second goes on from the first, one chat completion.
+
+    cf3180e: with its indexes; the last one before the store had Alembic. The stores `default`, empty, `main` and
+    `side`, both with the same CSV (each with attributes of its own); in `main` also Markdown, JSONL in Korean, of
+    which a changed version was uploaded, and a file that failed; a batch of two files, and one of a file that was
+    deleted. A file of `side` was deleted, which its indexes on disk do not know yet. Turns and responses as above.
     """
     folder.mkdir(exist_ok=True)
-    for packed in (Path(__file__).parent / "data_folders/42c3512").glob("*.gz"):
-        (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    for packed in (Path(__file__).parent / "data_folders" / version).glob("*.gz"):
+        if packed.stem.endswith(".tar"):
+            with tarfile.open(packed) as archive:
+                archive.extractall(folder, filter="data")
+        else:
+            (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     return folder

@@ -41,3 +41,20 @@ def test_every_name_in_the_tree_is_a_module_a_package_or_a_file_of_its_room() ->
             given = [room / name for name in names[1].split(", ")]
             missing += [str(path) for path in given if not path.exists() and not path.with_suffix(".py").exists()]
     assert missing == []
+
+
+def test_every_benchmark_that_a_document_names_can_be_run() -> None:
+    """By `python -m`; older days of the log too, as their figures are still compared with."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {
+        (path.name, name)
+        for path in documents
+        for name in re.findall(r"python -m (benchmarks(?:\.[a-z_]+)+)", path.read_text())
+    }
+    assert named
+    assert {pair for pair in named if not is_program(ROOT / pair[1].replace(".", "/"))} == set()
+
+
+def is_program(path: Path) -> bool:
+    file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.exists() and '__name__ == "__main__"' in file.read_text()

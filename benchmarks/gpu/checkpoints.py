@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.harness import options
 from tests import checkpoints
 
 
@@ -111,3 +112,17 @@ def _moved(target: Path, make: Callable[[Path], Path]) -> Path:
         with TemporaryDirectory(dir=target.parent) as scratch:
             os.replace(make(Path(scratch) / target.name), target)
     return target
+
+
+def main() -> None:
+    """Both, so that what is measured need not wait for them."""
+    parser = options(__doc__)
+    parser.add_argument("--checkpoints", type=Path, default=Path(".bench/checkpoints"))
+    given = parser.parse_args()
+    shape = SMALL if given.small else LARGE
+    for make in (embedder, reranker):
+        print(make(given.checkpoints, shape, given.seed), flush=True)
+
+
+if __name__ == "__main__":
+    main()

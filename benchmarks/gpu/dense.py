@@ -125,8 +125,9 @@ def torch_batch(vectors: FloatArray, k: int, device: Device) -> Built:
     return Built(f"torch, one batch, {device.dtype} scores", seconds, *grown(before, device), search)
 
 
-def measure(built: Sequence[Built], queries: FloatArray, small: bool) -> list[Row]:
-    effort = Effort(repeats=5 if small else 30, warm_up=1, seconds=5.0 if small else 15.0)
+def measure(built: Sequence[Built], queries: FloatArray, given: argparse.Namespace) -> list[Row]:
+    seconds = 4.0 if given.brief else 5.0 if given.small else 15.0
+    effort = Effort(repeats=5 if given.small else 30, warm_up=1, least=2, seconds=seconds)
     rows: list[Row] = []
     for allowed in (ALL, TENTH):
         searches = {one.variant: one.search if allowed == ALL else one.filtered for one in built}
@@ -187,7 +188,7 @@ def main() -> None:
     given.dim = given.dim or (64 if given.small else 1024)
     with ThreadPoolExecutor(max(BATCHES)) as pool:
         built = build(given, device, pool)
-        rows = measure(built, unit_vectors(max(BATCHES), given.dim, given.seed + 1), given.small)
+        rows = measure(built, unit_vectors(max(BATCHES), given.dim, given.seed + 1), given)
     sizes = [
         {"variant": one.variant, "build_s": one.seconds, "host_gb": one.host_gb, "device_gib": one.device_gib}
         for one in built

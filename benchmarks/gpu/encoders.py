@@ -25,6 +25,7 @@ from benchmarks.gpu.matrix import peak
 from benchmarks.harness import Effort, alternated, median_ms, note, options, report
 
 BATCHES, LENGTHS = (1, 8, 32, 128, 256), (64, 256, 512)
+BRIEF = ((1, 64), (32, 256), (128, 512))
 LONGEST = (1, 8192)
 QUERY = 16  # tokens of the query in a pair, its two special tokens included
 SPECIAL = 4  # tokens of a pair that are of neither side
@@ -55,10 +56,12 @@ class Row:
     repeats: int
 
 
-def cells(small: bool, shape: Shape, seed: int) -> list[Cell]:
+def cells(given: argparse.Namespace, shape: Shape) -> list[Cell]:
     """Equal lengths, one text as long as may be, and lengths spread evenly over the powers of two."""
-    rng, most = random.Random(seed), 64 if small else 512
-    sizes = [(1, 32), (8, 64)] if small else [(b, n) for n in LENGTHS for b in BATCHES] + [LONGEST]
+    small, rng = given.small, random.Random(given.seed)
+    most = 64 if small else 512
+    every = BRIEF if given.brief else [(b, n) for n in LENGTHS for b in BATCHES] + [LONGEST]
+    sizes = [(1, 32), (8, 64)] if small else every
     equal = [Cell(str(length), (length,) * batch) for batch, length in sizes if length <= shape.tokens]
     spread = tuple(round(math.exp(rng.uniform(math.log(24), math.log(most)))) for _ in range(8 if small else 256))
     return [*equal, Cell(f"24 to {most}", spread)]
@@ -68,9 +71,9 @@ def measure(
     model: str, runs_of: Callable[[Cell], dict[str, Run]], shape: Shape, given: argparse.Namespace, tflops: float
 ) -> list[Row]:
     device = Device.find()
-    effort = Effort(repeats=3 if given.small else 30, warm_up=1, seconds=4.0)
+    effort = Effort(repeats=3 if given.small else 30, warm_up=1, least=2, seconds=2.0 if given.brief else 4.0)
     rows: list[Row] = []
-    for cell in cells(given.small, shape, given.seed):
+    for cell in cells(given, shape):
         runs = runs_of(cell)
         ours = next(iter(runs.values()))()
         differs = {name: float(np.abs(np.asarray(run()) - ours).max()) for name, run in runs.items()}

@@ -5,11 +5,14 @@ format, with batches as large as fit; where one is not installed it is left out 
 """
 
 import asyncio
+import importlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +27,7 @@ Score = Callable[[str, Sequence[str]], FloatArray]  # query, texts -> (n,) logit
 
 BATCH = 256
 LONGEST = 8192
+MOST_EMPTY = 8
 T = TypeVar("T")
 
 
@@ -69,15 +73,48 @@ def _installed(
         package = name.partition(",")[0].replace("-", "_")
         if find_spec(package) is None:
             absent[name.partition(",")[0]] = "not installed"
-        else:
+            continue
+        try:
             made[name] = make(checkpoint, device)
+        except ImportError as error:
+            absent[name.partition(",")[0]] = f"cannot be imported: {error}"
     return made
 
 
-def _flag_embedder(checkpoint: Path, device: Device) -> Embed:
-    from FlagEmbedding import BGEM3FlagModel
+class _Nothing(ModuleType):
+    """Every name of it is an empty class."""
 
-    model = BGEM3FlagModel(str(checkpoint), use_fp16=device.cuda, devices=device.name)
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def _flag_embedding() -> Any:
+    """The module. What it imports for training alone (datasets, peft) is large; where that is absent, an empty module
+    stands in its place meanwhile. transformers must have looked for it before.
+    """
+    importlib.import_module("transformers.trainer")
+    empty: list[str] = []
+    try:
+        while len(empty) < MOST_EMPTY:
+            try:
+                return importlib.import_module("FlagEmbedding")
+            except ModuleNotFoundError as error:
+                if error.name is None or error.name in empty:
+                    raise
+                empty.append(error.name)
+                sys.modules[error.name] = _Nothing(error.name)
+                for name in [name for name in sys.modules if name.startswith("FlagEmbedding")]:
+                    del sys.modules[name]
+        raise ImportError(f"it wants too much that is not there: {', '.join(empty)}")
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
+def _flag_embedder(checkpoint: Path, device: Device) -> Embed:
+    model = _flag_embedding().BGEM3FlagModel(str(checkpoint), use_fp16=device.cuda, devices=device.name)
 
     def embed(texts: Sequence[str]) -> FloatArray:
         found = model.encode(list(texts), batch_size=BATCH, max_length=LONGEST, return_sparse=True)
@@ -94,9 +131,8 @@ def _sentence_transformer(checkpoint: Path, device: Device) -> Embed:
 
 
 def _flag_reranker(checkpoint: Path, device: Device) -> Score:
-    from FlagEmbedding import FlagReranker
-
-    model = FlagReranker(str(checkpoint), use_fp16=device.cuda, devices=device.name, max_length=LONGEST)
+    kind = _flag_embedding().FlagReranker
+    model = kind(str(checkpoint), use_fp16=device.cuda, devices=device.name, max_length=LONGEST)
 
     def score(query: str, texts: Sequence[str]) -> FloatArray:
         return np.asarray(model.compute_score([(query, text) for text in texts], batch_size=BATCH), np.float32)

@@ -27,8 +27,8 @@ from benchmarks.gpu import checkpoints
 from benchmarks.gpu.device import Device
 from benchmarks.gpu.load import Answer, Load
 from benchmarks.harness import note, options, quantile, report, table
-from benchmarks.paced_engine import MODEL
-from benchmarks.relay_processes import process
+from benchmarks.relay.paced_engine import MODEL
+from benchmarks.relay.processes import process
 
 ROUNDS, ASKS_A_USER = 2, 12
 INGEST_SECONDS = 300
@@ -177,10 +177,10 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, default=Path(".bench/checkpoints"))
     given, device = parser.parse_args(), Device.find()
     given.profile = given.profile or ("cuda" if find_spec("torch") else "embedded")
-    given.users = given.users or ("1,4" if given.small else "1,8,32")
+    given.users = given.users or ("1,4" if given.small else "32,1" if given.brief else "1,8,32")
     given.asks = given.asks or (12 if given.small else 60)
     given.answer_seconds = given.answer_seconds or (0.1 if given.small else 0.5)
-    given.passages = given.passages or (50 if given.small else 4_000)
+    given.passages = given.passages or (50 if given.small else 2_000 if given.brief else 4_000)
     with tempfile.TemporaryDirectory() as data, process("--role", "engine", "--rate", str(RATE)) as (_, port):
         settings = server_settings(given, f"http://127.0.0.1:{port}", Path(data))
         with process("--role", "server", **settings) as (_, url):

@@ -104,7 +104,7 @@ class Models:
 
 def measure(models: Models, passages: Passages, given: argparse.Namespace, loop: asyncio.Runner) -> list[Row]:
     tokens = loop.run(models.query(passages.question))
-    effort = Effort(repeats=3 if given.small else 30, warm_up=1, seconds=15.0)
+    effort = Effort(repeats=3 if given.small else 30, warm_up=1, seconds=8.0 if given.brief else 15.0)
     rows: list[Row] = []
     for users in (int(count) for count in given.users.split(",")):
         stages: dict[tuple[str, int | None], Stage] = {
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--users", default="1,8")
     parser.add_argument("--checkpoints", type=Path, default=Path(".bench/checkpoints"))
     given, device = parser.parse_args(), Device.find()
-    given.candidates = given.candidates or ("8,16" if given.small else "20,50,100")
+    given.candidates = given.candidates or ("8,16" if given.small else "30,100" if given.brief else "20,50,100")
     given.tokens = given.tokens or (64 if given.small else 256)
     models = Models(given, device)
     most = max(int(number) for number in given.candidates.split(","))

@@ -7,7 +7,6 @@ One worker thread runs the model, and callers share its passes (batcher.py): the
 import asyncio
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from models.embedders.batcher import Batcher
 from models.embedders.quantized import QuantizedWeights
 from models.embedders.tokens import decoded, readable
 from models.errors import Unavailable
+from models.packages import file_of, missing
 
 # One forward pass: about 0.1 s of work, which is the longest that a query waits behind an ingest.
 _PASS_TOKENS = 1024
@@ -153,8 +153,7 @@ def _normalised(rows: FloatArray) -> FloatArray:
 
 
 def _package_file(package: str, name: str) -> Path:
-    spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(folder) / name).is_file():
-            return path
-    raise Unavailable(f"{name} is missing: install the package {package.replace('_', '-')} (ragpod[bundled])")
+    path = file_of(package, name)
+    if path is None:
+        raise Unavailable(missing(package) or f"the package {package} is installed without {name}")
+    return path

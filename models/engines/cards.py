@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from models.engines.engine_process import child_environment
+
 _QUERY = ("index", "uuid", "name", "memory.total", "compute_cap")
 _MIB_PER_GIB = 1024
 
@@ -28,8 +30,9 @@ def cards(environment: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
     if smi is None:
         return ()
     command = (smi, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits")
+    env = child_environment(("CUDA", "NVIDIA_"))
     try:
-        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, env=env)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(visible(listed.stdout, environment.get("CUDA_VISIBLE_DEVICES")))

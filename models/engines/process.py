@@ -1,4 +1,4 @@
-"""An engine in a process of its own, which this server starts, watches and ends."""
+"""An engine in a process of its own, which this server starts, watches and ends; or none, where none is installed."""
 
 import asyncio
 
@@ -85,3 +85,18 @@ class ProcessEngine(Engine):
     async def _healthy(self) -> bool:
         status, _ = await self.get(self.generator.root + self.spec.health)
         return status == 200
+
+
+class AbsentEngine(Engine):
+    """Where none is installed: every answer is quoted, and what only an engine can do raises Unavailable."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(OpenAIClient("", model, check=self.check), Pace())
+        self._reason = reason
+
+    def check(self) -> None:
+        raise Unavailable(f"the engine {self.generator.name} is not installed on this server")
+
+    async def _watch(self) -> None:
+        self.last_error = self._reason
+        self.move("absent")

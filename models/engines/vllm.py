@@ -29,6 +29,12 @@ _STOP_SECONDS = 20.0
 _SHUTDOWN_SECONDS = 5
 _OURS = ("--host", "--port", "--uds", "--api-key", "--served-model-name", "--model")
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_COLOR": "0", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
+# What vLLM, torch, NCCL, Ray and a download read of the server's environment; HF_TOKEN too, for a gated model.
+_NEEDS = (
+    *("CUDA", "NVIDIA_", "TORCH", "PYTORCH_", "TRITON_", "FLASHINFER_", "NCCL_", "GLOO_", "UCX_", "RAY_", "VLLM_"),
+    *("HF_", "HUGGING_FACE_", "TRANSFORMERS_", "XDG_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CC", "CXX"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 _QWEN3 = (
     *("--reasoning-parser", "qwen3"),
     *("--tool-call-parser", "hermes", "--enable-auto-tool-choice"),
@@ -70,6 +76,7 @@ def vllm(options: VllmOptions, found: Sequence[Card] | None = None) -> EngineSpe
         # -P: a folder named `models` where the server was started must not be taken for this package.
         (sys.executable, "-P", "-m", "models.engines.vllm_child", *started, *arguments(sizes, options)),
         env={**_ENVIRONMENT, "VLLM_API_KEY": key},
+        needs=_NEEDS,
         api_key=key,
         start_seconds=options.start_seconds,
         stop_seconds=_STOP_SECONDS,

@@ -4,7 +4,8 @@ COMMAND is vLLM's, without an address.
 
 Takes a free loopback port at every start, prints one JSON line with the URL on stdout, and sends everything that vLLM
 says to stderr. vLLM's engine core and workers are processes of their own, and stay behind when their API server is
-killed: models.engines.lifeline ends them all with the parent. None of the server's secrets reach vLLM.
+killed: models.engines.lifeline ends them all with the parent. The server gives it none of its secrets
+(engine_process.child_environment).
 """
 
 import json
@@ -15,7 +16,6 @@ import sys
 from models.engines.lifeline import guard
 
 HOST = "127.0.0.1"
-_OURS = ("RAGPOD_", "RUNPOD_API_KEY")
 # They would lead vLLM's own Python to this server's packages.
 _PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -24,7 +24,7 @@ def main() -> None:
     port = _free_port()
     print(json.dumps({"url": f"http://{HOST}:{port}"}), flush=True)
     os.dup2(2, 1)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _PYTHON}
+    kept = {name: value for name, value in os.environ.items() if name not in _PYTHON}
     sys.exit(guard([*sys.argv[1:], "--host", HOST, "--port", str(port)], kept))
 
 

@@ -1,5 +1,5 @@
-"""Answers in the evidence's own sentences, and the sentences themselves.
+"""Answers in the evidence's own units: sentences, steps, rows of tables, code; and those units themselves.
 
-Door: extractive, grammar, sentences.
+Door: extractive, grammar, inert, marks, pictures, sentences, structure.
 Imports: models.wire.
 """

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models.base import Prompt
-from models.quoting.sentences import Unit, units, unmarked
+from models.quoting.inert import inert
+from models.quoting.marks import neutral
+from models.quoting.pictures import disarmed
+from models.quoting.sentences import Unit, units
 
 _MOST_SENTENCES = 3
 _MOST_CANDIDATES = 16
@@ -95,7 +98,7 @@ def _stems(text: str) -> frozenset[str]:
 def _quotable(unit: Unit, following: Sequence[Unit], shown: str) -> str | None:
     """The sentence as it may be said: with the list it introduces, or a full stop where what it introduces is code."""
     text = "".join(character for character in unit.text if character.isprintable())
-    fits = unit.kind == "sentence" and unit.text in shown and _SHORTEST <= len(text) <= _LONGEST
+    fits = unit.kind == "sentence" and inert(unit.text) in shown and _SHORTEST <= len(text) <= _LONGEST
     if not fits or _POINTS_AWAY.match(text) or not _STARTS.match(text):
         return None
     if _WHOLE.search(text):
@@ -104,7 +107,7 @@ def _quotable(unit: Unit, following: Sequence[Unit], shown: str) -> str | None:
         return None
     steps = []
     for step in following:
-        if step.kind != "item" or step.text not in shown:
+        if step.kind != "item" or inert(step.text) not in shown:
             break
         steps.append(step.text)
     listed = "\n".join([text, *steps])
@@ -123,7 +126,9 @@ def grammar(found: Sequence[Choice], most: int = _MOST_SENTENCES) -> str:
             allowed = _may_follow(found, index)
             rules.append(f'a{index}x{left} ::= ""' + (f' | " " ({_either(allowed, left - 1)})' if allowed else ""))
     for index, choice in enumerate(found):
-        rules.append(f"s{index} ::= {json.dumps(f'{unmarked(choice.text)} [{choice.mark}]', ensure_ascii=False)}")
+        rules.append(
+            f"s{index} ::= {json.dumps(f'{disarmed(neutral(choice.text))} [{choice.mark}]', ensure_ascii=False)}"
+        )
     return "\n".join(rules)
 
 

@@ -1,224 +1,156 @@
-"""Which sentences of numbered passages answer a question, and how they read as an answer; pure.
+"""Which units of numbered passages answer a question: the fewest that do; pure.
 
-Greedy selection in the manner of maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): relevance is
-IDF-weighted coverage of the question's terms, similarity of embeddings and the passage's rank; a sentence that repeats
-a chosen one is left out.
+A candidate's score is a weighted sum of what it shares with the question (models/quoting/candidates.py); the weights
+were fitted on the tuning half of benchmarks.quoting (its `fitting`) as a conditional logit: which of a question's
+candidates a careful reader would give. Codes decide before any score: where a unit has the question's code, no other
+answers, and where none has it, nothing does.
 """
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from models.base import FloatArray
-from models.quoting.sentences import Unit, units, unmarked
+from models.base import Block, FloatArray
+from models.quoting.candidates import Candidate, Passage, Terms, features, introduces, passage
+from models.quoting.lines import columns
+from models.quoting.rendering import Quote
+from models.quoting.wording import asks_for_no, codes
 
-_MOST = 4
-_FOLLOWING = 10
-_EMBEDDED = 24
-_COVERAGE, _SIMILARITY, _RANK = 0.35, 0.35, 0.3
-_ENOUGH = 0.6  # of the best sentence's score, in its own passage
-_ENOUGH_ELSEWHERE = 0.85
+# In the order of candidates.FEATURES, as benchmarks.quoting.fitting gives them.
+_WEIGHTS = np.array([8.2, 5.8, 7.0, 2.5, 1.2, 1.8, 1.7, 2.9, -3.0, 4.6, 4.9], np.float32)
+_EMBEDDED = 24  # candidates whose token vectors are made, the lexically best
+_AS_GOOD = 0.25  # below the best score by at most this: said too, where it says something else
+_AS_GOOD_ELSEWHERE = 0.1  # in another passage than the best
 _REPEATS = 0.6
-_CONTEXT = 0.6  # what a term in the heading counts for each sentence below it
-_SHORT_PASSAGE = 420  # characters: a passage this short is quoted whole, as help-centre answers are
-_LONG_UNIT = 600
-_FRAGMENT = 25
-_TOO_SHORT = 120  # characters of an answer: the sentences after the best one are added
-_CODE_LINES = 12
-_INTRODUCES = re.compile(r"(:|：|다음과 같습니다\.|as follows\.|is equivalent to|statements)$")
-_CONTINUES = re.compile(
-    r"^(단,|다만|또한|그리고|그러나|하지만|이때|이 때|이 경우|그렇지|그래도)"
-    r"|^(However|Otherwise|Then|Thus|This|These|It|But)\b"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A unit of passage `mark`; position: among that passage's units."""
-
-    unit: Unit
-    mark: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    quote: Quote
-    terms: frozenset[str]
-    coverage: float
+_MOST = 3
+_SAME_QUESTION = 0.62  # late interaction with the question of an FAQ: what is asked is that, not a part of it
+_LITTLE_SHARED, _FAR = 0.12, 0.5  # of the question's weight in terms, and late interaction: the best answers nothing
+_SHORT, _WHOLE = 240, 480  # characters of an FAQ's answer: said whole in any case; said where its question was asked
+_BRIEF = 100  # columns of a paragraph that may hold a rule and its exception
+_CONTINUES = re.compile(r"^(단,|다만|그러나|하지만|However|Otherwise|But|Except)\b")
 
 
 class Quoter:
-    """Of one question. terms: the lexical terms of a text."""
+    """Of one question. blocks: of each passage, or none. terms: the lexical terms of a text."""
 
-    def __init__(self, question: str, passages: Sequence[str], terms: Callable[[str], list[str]]) -> None:
+    def __init__(
+        self, question: str, passages: Sequence[str], terms: Terms, blocks: Sequence[Sequence[Block]] = ()
+    ) -> None:
+        known = blocks or [()] * len(passages)
         self._passages = [
-            [Quote(unit, mark, position) for position, unit in enumerate(units(passage))]
-            for mark, passage in enumerate(passages, 1)
+            passage(text, own, i, terms) for i, (text, own) in enumerate(zip(passages, known, strict=True), 1)
         ]
-        self.candidates = _candidates(frozenset(terms(question)), self._passages, terms)
+        self._question, self._asked = question, frozenset(terms(question))
+        found = _with_codes(question, passages, [c for each in self._passages for c in each.candidates])
+        self.features = features(question, terms, found)
+        order = np.argsort(-(self.features @ _WEIGHTS), kind="stable")[:_EMBEDDED]
+        self.features = self.features[order]
+        self.candidates = [found[index] for index in order]
+        marks = {candidate.mark for candidate in self.candidates}
+        self._asking = [own for mark, own in enumerate(self._passages, 1) if mark in marks and own.asks]
 
-    def choose(self, similarity: FloatArray) -> list[Quote]:
-        """similarity: (len(candidates),) cosine with the question. In reading order; empty without any candidate."""
+    @property
+    def texts(self) -> list[str]:
+        """What is compared with the question: the candidates, and the questions of an FAQ's rows."""
+        return [*(candidate.text for candidate in self.candidates), *(own.asks for own in self._asking)]
+
+    def choose(self, late: FloatArray) -> list[Quote]:
+        """late: (len(texts),), see candidates.late_interaction. In reading order; empty where nothing answers."""
         if not self.candidates:
-            return [passage[0] for passage in self._passages[:1] if passage]
-        scores = _scores(self.candidates, similarity)
-        chosen = _diverse(self.candidates, scores)
-        best = self._passages[chosen[0].mark - 1]
-        if chosen[0].mark == 1 and _length(best) <= _SHORT_PASSAGE:
-            chosen = [quote for quote in best if _quotable(quote.unit)] + [
-                q for q in chosen if q.mark != chosen[0].mark
-            ]
-        return self._completed(chosen)
-
-    def _completed(self, chosen: Sequence[Quote]) -> list[Quote]:
-        """With the steps, code and second thoughts that follow a chosen sentence; passages in the order chosen."""
-        order = {mark: index for index, mark in enumerate(dict.fromkeys(quote.mark for quote in chosen))}
-        wanted = {(quote.mark, quote.position) for quote in chosen}
-        for quote in chosen:
-            following = self._passages[quote.mark - 1][quote.position + 1 :]
-            wanted |= {(quote.mark, q.position) for q in _following(quote.unit, following)}
-        if sum(len(quote.unit.text) for quote in chosen) < _TOO_SHORT:
-            wanted |= {(quote.mark, quote.position) for quote in self._rest_of_paragraph(chosen[0])}
-        found = [quote for passage in self._passages for quote in passage if (quote.mark, quote.position) in wanted]
-        return sorted(found, key=lambda quote: (order[quote.mark], quote.position))
-
-    def _rest_of_paragraph(self, quote: Quote) -> list[Quote]:
-        """As much of it as makes the answer long enough to be understood."""
-        rest: list[Quote] = []
-        length = len(quote.unit.text)
-        for following in self._passages[quote.mark - 1][quote.position + 1 :]:
-            if length >= _TOO_SHORT or following.unit.paragraph != quote.unit.paragraph:
+            return []
+        near = late[: len(self.candidates)]
+        asked = [
+            own for own, nearness in zip(self._asking, late[len(near) :], strict=True) if nearness >= _SAME_QUESTION
+        ]
+        scores = self.features @ _WEIGHTS + _WEIGHTS[0] * near
+        best = int(scores.argmax())
+        if not asked and self.features[best, 1:3].sum() < _LITTLE_SHARED and near[best] < _FAR:
+            return []
+        chosen: list[Candidate] = []
+        for index in np.argsort(-scores, kind="stable"):
+            candidate = self.candidates[index]
+            if len(chosen) == _MOST:
                 break
-            rest.append(following)
-            length += len(following.unit.text)
-        return rest
+            beside = not chosen or candidate.mark == chosen[0].mark
+            enough = scores[index] >= scores.max() - (_AS_GOOD if beside else _AS_GOOD_ELSEWHERE)
+            if enough and not any(_alike(candidate, other) for other in chosen):
+                chosen.append(candidate)
+        if len(chosen) == 1:
+            chosen += self._nearer_neighbour(chosen[0], near)
+        order = {mark: place for place, mark in enumerate(dict.fromkeys(one.mark for one in chosen))}
+        quotes = {quote for candidate in chosen for quote in self._completed(candidate, asked)}
+        return sorted(quotes, key=lambda quote: (order[quote.mark], quote.position))
+
+    def _nearer_neighbour(self, chosen: Candidate, near: FloatArray) -> list[Candidate]:
+        """Of a brief paragraph the sentence beside it that says a term of the question which this one leaves out, and
+        is nearer to it: terms and vectors disagree on a rule and its exception ("Delivery takes two days. To Jeju it
+        takes four."), and neither is right without the other.
+        """
+        first, own = chosen.quotes[0], near[self.candidates.index(chosen)]
+        beside = [quote for quote in self._passages[chosen.mark - 1].quotes if _together(quote, first)]
+        if asks_for_no(self._question) or sum(columns(quote.unit.text) for quote in beside) > _BRIEF:
+            return []
+        return [
+            candidate
+            for candidate, nearness in zip(self.candidates, near, strict=True)
+            if candidate.quotes[0] in beside and nearness > own and (self._asked & candidate.own) - chosen.own
+        ][:1]
+
+    def _completed(self, chosen: Candidate, asked: Sequence[Passage]) -> list[Quote]:
+        """With what introduces it, and what takes part of it back; of an FAQ's row that was asked for, all."""
+        own = self._passages[chosen.mark - 1]
+        if own in asked or (own.asks and _length(own) <= _SHORT):
+            return _whole(own)
+        first, last = chosen.quotes[0], chosen.quotes[-1]
+        quotes = list(chosen.quotes)
+        quotes = [*_introduction(own.quotes, first), *quotes]
+        after = own.quotes[last.position + 1] if last.position + 1 < len(own.quotes) else None
+        if after is not None and after.unit.paragraph == last.unit.paragraph and _CONTINUES.match(after.unit.text):
+            quotes.append(after)
+        return quotes
 
 
-def render(quotes: Sequence[Quote]) -> str:
-    """The quotes as one text, each sentence, list and block followed by its mark ` [n]`."""
-    text = ""
-    for index, quote in enumerate(quotes):
-        following = quotes[index + 1] if index + 1 < len(quotes) else None
-        goes_on = following is not None and following.mark == quote.mark and _leads_to(quote.unit, following.unit)
-        body = f"```\n{quote.unit.text}\n```\n" if quote.unit.kind == "code" else f"{unmarked(quote.unit.text)} "
-        text += body.rstrip() if goes_on else f"{body}[{quote.mark}]"
-        if following is not None:
-            text += _separator(quote, following)
-    return text
+def _with_codes(question: str, passages: Sequence[str], found: Sequence[Candidate]) -> list[Candidate]:
+    """Those that say the question's codes, most of them; all, where it has none or a heading alone says them."""
+    wanted = codes(question)
+    said = [len(wanted & codes(f"{candidate.above} {candidate.text}")) for candidate in found]
+    most = max(said, default=0)
+    if most or not wanted:
+        return [candidate for candidate, count in zip(found, said, strict=True) if count == most]
+    return list(found) if any(wanted & codes(text) for text in passages) else []
 
 
-def _leads_to(unit: Unit, following: Unit) -> bool:
-    """One mark stands for a list or a block together with the sentence that introduces it."""
-    return (unit.kind, following.kind) in {("sentence", "item"), ("item", "item"), ("sentence", "code")}
+def _introduction(quotes: Sequence[Quote], said: Quote) -> list[Quote]:
+    """The sentence before the code, or before the list that the item stands in."""
+    position = said.position
+    while said.unit.kind == "item" and position and quotes[position - 1].unit.kind == "item":
+        position -= 1
+    return [quotes[position - 1]] if position and introduces(quotes, quotes[position - 1]) else []
 
 
-def _separator(quote: Quote, following: Quote) -> str:
-    if "item" in (quote.unit.kind, following.unit.kind) or "code" in (quote.unit.kind, following.unit.kind):
-        return "\n"
-    return " " if quote.mark == following.mark else "\n\n"
+def _together(one: Quote, other: Quote) -> bool:
+    """Whether they are sentences of one paragraph."""
+    return one.unit.kind == other.unit.kind == "sentence" and one.unit.paragraph == other.unit.paragraph
 
 
-def _candidates(
-    asked: frozenset[str], passages: Sequence[Sequence[Quote]], terms: Callable[[str], list[str]]
-) -> list[Candidate]:
-    """The quotable units, the lexically better ones where there are many."""
-    found: list[tuple[Quote, frozenset[str], frozenset[str]]] = []
-    for passage in passages:
-        context: frozenset[str] = frozenset()
-        for quote in passage:
-            if _quotable(quote.unit):
-                found.append((quote, frozenset(terms(quote.unit.text)), context))
-            else:
-                context |= frozenset(terms(quote.unit.text))
-    frequency = Counter(term for _, own, _ in found for term in own)
-    weight = {term: math.log(1 + (len(found) + 1) / (frequency[term] + 0.5)) for term in asked}
-    total = sum(weight.values()) or 1.0
-    candidates = [
-        Candidate(
-            quote,
-            own,
-            sum(weight[t] * (1 if t in own else _CONTEXT if t in context else 0) for t in asked) / total,
-        )
-        for quote, own, context in found
-    ]
-    ranked = sorted(candidates, key=lambda c: -(c.coverage + _rank(c.quote)))
-    return ranked[:_EMBEDDED]
+def _alike(one: Candidate, other: Candidate) -> bool:
+    return len(one.own & other.own) >= _REPEATS * (min(len(one.own), len(other.own)) or 1)
 
 
-def _quotable(unit: Unit) -> bool:
-    """Headings and questions say what follows, they answer nothing."""
-    return unit.kind in ("sentence", "item") and not unit.text.endswith(("?", "？"))
+def _whole(own: Passage) -> list[Quote]:
+    """Up to the limit, and at least one."""
+    said: list[Quote] = []
+    length = 0
+    for candidate in own.answer:
+        length += len(candidate.text)
+        if said and length > _WHOLE:
+            last = said[-1]
+            return [*said[:-1], replace(last, unit=replace(last.unit, text=f"{last.unit.text} …"))]
+        said.extend(candidate.quotes)
+    return said
 
 
-def _rank(quote: Quote) -> float:
-    return 1 / (1 + 0.5 * (quote.mark - 1))
-
-
-def _scores(candidates: Sequence[Candidate], similarity: FloatArray) -> FloatArray:
-    """Similarities of one embedder lie close together: they count by their place between the lowest and the highest."""
-    low, high = float(similarity.min()), float(similarity.max())
-    near = (similarity - low) / (high - low) if high > low else np.ones_like(similarity)
-    coverage = np.array([candidate.coverage for candidate in candidates], np.float32)
-    rank = np.array([_rank(candidate.quote) for candidate in candidates], np.float32)
-    fit = np.array([_fit(candidate.quote.unit) for candidate in candidates], np.float32)
-    scores: FloatArray = (_COVERAGE * coverage + _SIMILARITY * near + _RANK * rank) * fit
-    return scores
-
-
-def _fit(unit: Unit) -> float:
-    """Fragments and monsters make poor quotes, and an introduction is no answer by itself."""
-    if len(unit.text) > _LONG_UNIT:
-        return 0.6
-    if len(unit.text) < _FRAGMENT or (unit.kind == "sentence" and not re.search(r"[.!?。…:：][\"'”’)\]]*$", unit.text)):
-        return 0.7
-    return 0.85 if _INTRODUCES.search(unit.text) else 1.0
-
-
-def _diverse(candidates: Sequence[Candidate], scores: FloatArray) -> list[Quote]:
-    """One to four: the best, then those nearly as good that do not repeat a chosen one."""
-    best = float(scores.max())
-    chosen: list[Candidate] = []
-    for index in np.argsort(-scores, kind="stable"):
-        candidate = candidates[index]
-        if len(chosen) == _MOST:
-            break
-        own = not chosen or candidate.quote.mark == chosen[0].quote.mark
-        enough = float(scores[index]) >= best * (_ENOUGH if own else _ENOUGH_ELSEWHERE)
-        if enough and all(_overlap(candidate.terms, other.terms) < _REPEATS for other in chosen):
-            chosen.append(candidate)
-    return [candidate.quote for candidate in chosen]
-
-
-def _overlap(a: frozenset[str], b: frozenset[str]) -> float:
-    return len(a & b) / (min(len(a), len(b)) or 1)
-
-
-def _following(unit: Unit, following: Sequence[Quote]) -> list[Quote]:
-    """The list or the code that `unit` introduces, the rest of its own list, or the sentence that limits it."""
-    if not following:
-        return []
-    if unit.kind == "item" or (following[0].unit.kind == "item" and _introduces(unit)):
-        steps: list[Quote] = []
-        for quote in following[:_FOLLOWING]:
-            if quote.unit.kind != "item":
-                break
-            steps.append(quote)
-        return steps
-    first = following[0]
-    if first.unit.kind == "code":
-        return [first] if _introduces(unit) and first.unit.text.count("\n") < _CODE_LINES else []
-    same = first.unit.paragraph == unit.paragraph
-    return [first] if same and _CONTINUES.match(first.unit.text) and _quotable(first.unit) else []
-
-
-def _introduces(unit: Unit) -> bool:
-    return _INTRODUCES.search(unit.text) is not None or unit.text.endswith(("세요.", "니다.", "following."))
-
-
-def _length(passage: Sequence[Quote]) -> int:
-    return sum(len(quote.unit.text) for quote in passage)
+def _length(own: Passage) -> int:
+    return sum(len(candidate.text) for candidate in own.answer)

@@ -1,126 +1,130 @@
-"""A passage as the units that may be quoted: sentences, list items, code blocks, headings; pure.
+"""A passage as the units that may be quoted: sentences, list items, table rows, code blocks, headings; pure.
 
 Hard-wrapped lines are joined, Korean and English sentences cut apart, code and lists kept as they are.
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Kind = Literal["sentence", "item", "code", "heading", "reference"]
+from models.base import Block
+from models.quoting.structure import HEADING, blocks
 
-_RULE = re.compile(r"^\s*([=*\-~^_#])\1{2,}\s*$")
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*$")
-_BULLET = re.compile(r"^\s*(?:[-*+•▪◦‣·※]|\(?\d{1,2}[.)]|[①-⑳]|[가-하][.)])\s+\S")
-_LABEL = re.compile(r"^[\w\s]+:$")
+Kind = Literal["sentence", "item", "row", "code", "heading", "reference"]
+
 _SEE_ALSO = re.compile(r"^(See also|Further reading|참고|참고 항목|함께 보기|관련 글):?$", re.IGNORECASE)
-_FENCE = re.compile(r"^\s*(```|~~~)")
-_ENDS = re.compile(r"[.!?…。！？:：][\"'”’)\]]*$")
 # A full stop ends a sentence before a space; after a Korean verb ending also right before the next word.
 _BOUNDARY = re.compile(
     r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[다요죠까음함임됨오][.!?])(?=[가-힣A-Z(\"'“‘])|(?<=[。！？])(?=\S)"
 )
 _ABBREVIATION = re.compile(r"(?:^|[\s(.])(?:e\.g|i\.e|etc|cf|vs|approx|No|Mr|Ms|Mrs|Dr|St|Fig|[A-Z])\.$")
 _NUMBER_ONLY = re.compile(r"^\(?\d{1,2}[.)]$")
-_REFERENCE = re.compile(r"(?<![\w)\]])\[(\d{1,3}(?:, ?\d{1,3})*)\](?!\()")
-_WRAPPED = 50  # a line shorter than this that ends without a stop was not wrapped, it is a line of its own
-_CODE_INDENT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """text: whitespace as one space, but in code as it is. paragraph: units of one paragraph or list share it.
+    """text: whitespace as one space, but in code as it is. paragraph: units of one paragraph, list or table share it.
 
+    start, end: in the passage. under: the headings it stands under, outermost first. context: see models.base.Block.
     A reference only names another place to read.
     """
 
     text: str
     kind: Kind
     paragraph: int
+    start: int = field(default=0, compare=False)
+    end: int = field(default=0, compare=False)
+    under: tuple[str, ...] = field(default=(), compare=False)
+    context: str = field(default="", compare=False)
 
 
-def units(passage: str) -> list[Unit]:
-    """In reading order; nothing but blank lines, rules and fences is left out."""
+def units(passage: str, known: Sequence[Block] = ()) -> list[Unit]:
+    """In reading order; nothing but blank lines, rules, fences and headers of tables is left out.
+
+    known: the passage's blocks as its parser saw them; without them they are found in the text.
+    """
     found: list[Unit] = []
-    for number, block in enumerate(_blocks(passage.expandtabs(4).splitlines())):
-        refers = bool(found) and _SEE_ALSO.match(found[-1].text) is not None
-        own = _units_of(block, number)
-        found += [replace(unit, kind="reference") for unit in own] if refers else own
+    under: list[tuple[int, str]] = []
+    number, last = -1, None
+    for block in known or blocks(passage):
+        if block.kind in ("question", "answer", "header"):
+            continue
+        number += last is None or not _together(passage, last, block)
+        last = block
+        own = _units_of(passage, block, number)
+        if block.kind == "heading":
+            level = _level(passage[block.start : block.end], block.context)
+            under = [(above, name) for above, name in under if above < level]
+            under += [(level, unit.text) for unit in own]
+        elif (found and _SEE_ALSO.match(found[-1].text)) or (
+            found and found[-1].kind == "reference" and found[-1].paragraph == number
+        ):
+            own = [replace(unit, kind="reference") for unit in own]
+        names = tuple(name for _, name in under)
+        found += [replace(unit, under=names, context=block.context) for unit in own]
     return found
 
 
-def _blocks(lines: list[str]) -> list[list[str]]:
-    """Runs of lines between blank lines; a fenced block is one, its blank lines included."""
-    blocks: list[list[str]] = []
-    block: list[str] = []
-    fenced = False
-    for line in lines:
-        fence = _FENCE.match(line) is not None
-        if (fence and not fenced) or (not fenced and not line.strip()):
-            blocks, block = [*blocks, block], []
-        if line.strip() or fenced:
-            block.append(line)
-        if fence and fenced:
-            blocks, block = [*blocks, block], []
-        fenced ^= fence
-    return [block for block in [*blocks, block] if block]
+def _refers(last: Unit, number: int) -> bool:
+    return last.kind == "reference" and last.paragraph == number
 
 
-def _units_of(block: list[str], number: int) -> list[Unit]:
-    if _FENCE.match(block[0]):
-        body = block[1:-1] if len(block) > 1 and _FENCE.match(block[-1]) else block[1:]
-        return [Unit("\n".join(body), "code", number)] if body else []
-    if _is_code(block):
-        return [Unit(_dedent(block), "code", number)]
-    found: list[Unit] = []
-    for text, kind in _joined(block):
-        if kind == "sentence":
-            found += [Unit(sentence, kind, number) for sentence in split_sentences(text)]
-        elif text:
-            found.append(Unit(text, kind, number))
+def _together(passage: str, block: Block, following: Block) -> bool:
+    """Of one paragraph, list or table: no blank line between them."""
+    between = passage[block.end : following.start]
+    return "code" not in (block.kind, following.kind) and not re.search(r"\n[^\S\n]*\n", between)
+
+
+def _units_of(passage: str, block: Block, number: int) -> list[Unit]:
+    body = passage[block.start : block.end]
+    if block.kind == "code":
+        return [Unit(_dedented(body), "code", number, block.start, block.end)] if body.strip() else []
+    text, places = _joined(body)
+    if not text:
+        return []
+    if block.kind == "heading":
+        name = HEADING.match(text)
+        text = name[2] if name else text
+        return [Unit(text, "heading", number, block.start, block.end)] if text else []
+    if block.kind in ("item", "row"):
+        return [Unit(text, "row" if block.kind == "row" else "item", number, block.start, block.end)]
+    found, position = [], 0
+    for sentence in split_sentences(text):
+        first = text.index(sentence, position)
+        position = first + len(sentence)
+        start, end = block.start + places[first], block.start + places[position - 1] + 1
+        found.append(Unit(sentence, "sentence", number, start, end))
     return found
 
 
-def _is_code(block: list[str]) -> bool:
-    """Indented, no list, and no line ends as prose does."""
-    if any(len(line) - len(line.lstrip()) < _CODE_INDENT for line in block) or _BULLET.match(block[0]):
-        return False
-    if len(block) == 1 and _LABEL.match(block[0]):
-        return False
-    return not any(line.rstrip().endswith((".", "!", "?", "다", "요")) for line in block)
+def _joined(body: str) -> tuple[str, list[int]]:
+    """Lines as one, and where each character stood; a word that was divided at a line's end is whole again."""
+    text: list[str] = []
+    places: list[int] = []
+    for word in re.finditer(r"\S+", body):
+        if text:
+            broken = "\n" in body[places[-1] : word.start()]
+            if broken and text[-1] == "-" and text[-2:-1] and text[-2].islower() and word[0][0].islower():
+                text.pop()
+                places.pop()
+            else:
+                text.append(" ")
+                places.append(places[-1])
+        text.extend(word[0])
+        places.extend(range(word.start(), word.end()))
+    return "".join(text), places
 
 
-def _dedent(block: list[str]) -> str:
-    margin = min(len(line) - len(line.lstrip()) for line in block)
-    return "\n".join(line[margin:].rstrip() for line in block)
+def _level(heading: str, above: str) -> int:
+    found = HEADING.match(heading.strip())
+    return len(found[1]) if found else 1 + len(above.split(" > ") if above else ())
 
 
-def _joined(block: list[str]) -> list[tuple[str, Kind]]:
-    """Wrapped lines as one text; headings, list items and lines of their own apart."""
-    texts: list[tuple[str, Kind]] = []
-    wrapped = False
-    for index, line in enumerate(block):
-        text = " ".join(line.split())
-        heading = _HEADING.match(line)
-        underlined = index + 1 < len(block) and _RULE.match(block[index + 1]) is not None
-        if _RULE.match(line):
-            wrapped = False
-        elif heading or underlined:
-            texts.append((" ".join(heading[1].split()) if heading else text, "heading"))
-            wrapped = False
-        elif wrapped and not _BULLET.match(line):
-            texts[-1] = (f"{texts[-1][0]} {text}", texts[-1][1])
-            wrapped = _goes_on(line, texts[-1][1])
-        else:
-            kind: Kind = "item" if _BULLET.match(line) else "sentence"
-            texts.append((text, kind))
-            wrapped = _goes_on(line, kind)
-    return texts
-
-
-def _goes_on(line: str, kind: Kind) -> bool:
-    """Whether the next line belongs to the same text."""
-    return kind == "item" or len(line.strip()) >= _WRAPPED or (len(line) >= 20 and line.rstrip().endswith(","))
+def _dedented(body: str) -> str:
+    lines = body.expandtabs(4).splitlines()
+    margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
+    return "\n".join(line[margin:].rstrip() for line in lines).strip("\n")
 
 
 def split_sentences(text: str) -> list[str]:
@@ -136,8 +140,3 @@ def split_sentences(text: str) -> list[str]:
         start = boundary.end()
     rest = text[start:].strip()
     return [sentence for sentence in [*sentences, rest] if sentence]
-
-
-def unmarked(text: str) -> str:
-    """A document's own `[3]` as `(3)`: in an answer it would cite the wrong source."""
-    return _REFERENCE.sub(r"(\1)", text)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import Unavailable
+from models.packages import command
 from models.torch.torch_device import import_torch
 
 # Copies of the weights for other programs, and pictures.
@@ -38,7 +39,7 @@ def _from_hub(repo: str, revision: str | None, model: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError as error:
-        raise Unavailable(f"{model}: {error.name or error} is not installed: install ragpod[cuda]") from error
+        raise Unavailable(f"{model}: {error.name or error} is not installed: {command('huggingface_hub')}") from error
     try:
         try:
             found = snapshot_download(repo, revision=revision, ignore_patterns=_UNUSED, local_files_only=True)
@@ -143,7 +144,7 @@ def _import_transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise Unavailable(f"transformers cannot be imported ({error}): install ragpod[cuda]") from error
+        raise Unavailable(f"transformers cannot be imported ({error}): {command('torch', 'transformers')}") from error
     # A server's stderr is for its log, and what transformers warns of at loading stops the start here.
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

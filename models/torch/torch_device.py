@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from models.errors import Overloaded, Unavailable
+from models.packages import command
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,7 +16,7 @@ def import_torch() -> Any:
     try:
         import torch
     except (ImportError, OSError) as error:
-        raise Unavailable(f"torch cannot be imported ({error}): install ragpod[cuda]") from error
+        raise Unavailable(f"torch cannot be imported ({error}): {command('torch', 'transformers')}") from error
     return torch
 
 

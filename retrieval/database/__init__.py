@@ -2,6 +2,6 @@
 
 Knows no table: who keeps rows brings MetaData, a folder of migrations and statements (retrieval/store, server/records).
 
-Door: columns, engine, errors, migration.
+Door: columns, constructs, engine, errors, lock, migration, reserve, snapshot.
 Imports: nothing.
 """

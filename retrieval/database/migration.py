@@ -2,15 +2,17 @@
 
 A folder of migrations holds one script a revision, `0001_name.py` with revision "0001", each following the one before,
 never changed once released. All that are missing run in one transaction, whose lock lets no second process begin: on
-SQLite the writer's own (and the data folder is one process's anyway), on PostgreSQL an advisory lock.
+SQLite the writer's own (and the data folder is one process's anyway), on PostgreSQL an advisory lock. An empty database
+may be given the newest tables at once instead, which takes a quarter of the time, and no Alembic.
 """
 
 import hashlib
+import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, func, inspect, select, text
 
 from retrieval.database.engine import Database
 from retrieval.database.errors import NewerDatabase
@@ -34,22 +36,47 @@ class Migrations:
         return sorted(path.name.partition("_")[0] for path in self.folder.glob("[0-9]*_*.py"))
 
 
-def upgrade(database: Database, migrations: Migrations) -> bool:
-    """Whether there was something to do. Raises NewerDatabase, StoreUnavailable, StoreFull, and has changed nothing."""
-    known = migrations.revisions
-    with database.write() as connection:
+def upgrade(database: Database, migrations: Migrations, newest: MetaData | None = None) -> bool:
+    """Whether there was something to do: where there was not, nothing is written and no lock waited for.
+
+    newest: what the migrations end at, tables and no rows; a database that has none of these tables is given them.
+    Raises NewerDatabase, StoreUnavailable, StoreFull, StoreConflict (Database.migrating), and has changed nothing.
+    """
+    with database.read() as connection:
+        if _is_level(connection, migrations):
+            return False
+    with database.migrating() as connection:
         if not database.is_sqlite:
             connection.execute(select(func.pg_advisory_xact_lock(_lock_number(connection, migrations.table))))
-        current = _version(connection, migrations.table)
-        taken_over = _version_before_alembic(connection, migrations) if database.is_sqlite else None
-        if current is not None and current not in known:
-            raise _newer(current, known)
-        if current == known[-1]:
+        if _is_level(connection, migrations):  # by another process meanwhile
             return False
-        _run(connection, migrations, taken_over if current is None else None)
+        if newest is not None and _is_empty(connection, migrations, newest):
+            _make(connection, migrations, newest)
+        else:
+            _run(connection, migrations)
         if database.is_sqlite:
             connection.exec_driver_sql(f"PRAGMA user_version = {ALEMBIC_COUNTS}")
     return True
+
+
+def sqlite_script(connection: Connection, script: str) -> None:
+    """Every statement, in the connection's transaction, which the driver's own `executescript` would commit first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.exec_driver_sql(statement)
+            statement = ""
+    assert not statement.strip(), "a statement without its semicolon"
+
+
+def _is_level(connection: Connection, migrations: Migrations) -> bool:
+    """Raises NewerDatabase."""
+    known, current = migrations.revisions, _version(connection, migrations.table)
+    if current not in (None, *known):
+        raise _newer(str(current), known)
+    _version_before_alembic(connection, migrations)
+    return current == known[-1]
 
 
 def _version(connection: Connection, table: str) -> str | None:
@@ -60,6 +87,9 @@ def _version(connection: Connection, table: str) -> str | None:
 
 
 def _version_before_alembic(connection: Connection, migrations: Migrations) -> str | None:
+    """Raises NewerDatabase."""
+    if connection.dialect.name != "sqlite":
+        return None
     number: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     before = migrations.before_alembic
     if len(before) < number != ALEMBIC_COUNTS:
@@ -79,8 +109,23 @@ def _lock_number(connection: Connection, table: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-def _run(connection: Connection, migrations: Migrations, start: str | None) -> None:
-    """In the connection's transaction. start: the revision that the tables have, where no version table says it."""
+def _is_empty(connection: Connection, migrations: Migrations, newest: MetaData) -> bool:
+    if _version(connection, migrations.table) or _version_before_alembic(connection, migrations):
+        return False
+    return newest.tables.keys().isdisjoint(inspect(connection).get_table_names())
+
+
+def _make(connection: Connection, migrations: Migrations, newest: MetaData) -> None:
+    """In the connection's transaction; the version table as Alembic would make it."""
+    newest.create_all(connection, checkfirst=False)
+    column, key = Column("version_num", String(32)), PrimaryKeyConstraint("version_num", name=f"{migrations.table}_pkc")
+    version = Table(migrations.table, MetaData(), column, key)
+    version.create(connection)
+    connection.execute(version.insert(), {"version_num": migrations.revisions[-1]})
+
+
+def _run(connection: Connection, migrations: Migrations) -> None:
+    """In the connection's transaction."""
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext, MigrationStep
     from alembic.script import ScriptDirectory
@@ -93,7 +138,7 @@ def _run(connection: Connection, migrations: Migrations, start: str | None) -> N
         return [MigrationStep.upgrade_from_script(scripts.revision_map, each) for each in reversed(list(ahead))]
 
     context = MigrationContext.configure(connection, opts={"version_table": migrations.table, "fn": missing})
-    if start is not None:
-        context.stamp(scripts, start)
+    if _version(connection, migrations.table) is None and (before := _version_before_alembic(connection, migrations)):
+        context.stamp(scripts, before)
     with _ONE_RUNS, Operations.context(context):
         context.run_migrations()

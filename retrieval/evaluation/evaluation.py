@@ -17,6 +17,7 @@ from retrieval.evaluation.metrics import ndcg, recall, reciprocal_rank
 from retrieval.ranking.find import Ranking
 from retrieval.ranking.fusion import reciprocal_rank as fuse_ranks
 from retrieval.ranking.search import Retriever
+from retrieval.store.base.values import NamedStore
 from retrieval.store.store import Store
 from retrieval.types import SearchParams
 
@@ -109,7 +110,8 @@ async def evaluate(
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, StageResult]:
     """Stage -> its results over all queries of the set; `progress` is told how many are done."""
-    names = DocumentNames(store, owner, store_id)
+    named = store.vector_stores.resolve(owner, store_id)
+    names = DocumentNames(store, owner, named)
     results: dict[str, StageResult] = {}
     plan = retriever.plan
     plain = retriever.with_plan(replace(plan, ranker=plan.ranker.without("sparse")))
@@ -118,11 +120,11 @@ async def evaluate(
         with clock.stage("embed"):
             vectors = await retriever.vectors(text)
         embedding = dict(clock.seconds)
-        ranking = await retriever.rank(owner, [store_id], vectors, SearchParams(), clock)
+        ranking = await retriever.rank(owner, [named], vectors, SearchParams(), clock)
         timed = [(stage, keys, clock) for stage, keys in stage_rankings(ranking).items()]
         if "sparse" in ranking.legs:
             again = Clock(embedding)
-            ablated = await plain.rank(owner, [store_id], vectors, SearchParams(), again)
+            ablated = await plain.rank(owner, [named], vectors, SearchParams(), again)
             timed += [(WITHOUT_SPARSE.format(stage), keys, again) for stage, keys in ablated.orders.items()]
         for stage, keys, spent in timed:
             parts = _CLOCK.get(stage.partition(" ")[0], _LEGS_CLOCK)
@@ -142,13 +144,13 @@ def stage_rankings(ranking: Ranking) -> dict[str, Sequence[int]]:
 class DocumentNames:
     """Chunk keys to the row ids of their documents, read from the store once each."""
 
-    def __init__(self, store: Store, owner: str, store_id: str) -> None:
-        self._store, self._owner, self._store_id = store, owner, store_id
+    def __init__(self, store: Store, owner: str, named: NamedStore) -> None:
+        self._store, self._owner, self._named = store, owner, named
         self._names: dict[int, str] = {}
 
     def of(self, keys: Sequence[int]) -> list[str]:
         """Document ids in the order of their best chunk."""
         if missing := [key for key in keys if key not in self._names]:
-            passages = self._store.load_passages(self._owner, self._store_id, missing)
+            passages = self._store.passages.load(self._owner, self._named, missing)
             self._names |= {key: passage.chunk.external_id for key, passage in passages.items()}
         return list(dict.fromkeys(self._names[key] for key in keys if key in self._names))

@@ -2,13 +2,16 @@
 
 A comparison is {"type": "eq"|"ne"|"gt"|"gte"|"lt"|"lte"|"in"|"nin", "key": …, "value": …}, a compound is
 {"type": "and"|"or", "filters": […]}. Types are kept apart (1 is neither "1" nor true). A missing attribute passes
-`ne` and `nin` alone. Strings compare by code point, so ISO 8601 dates compare as dates.
+`ne` and `nin` alone. Strings compare by code point, so ISO 8601 dates compare as dates; keys and
+strings in NFC, as is what they are compared with: macOS writes names in more characters than others do.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard, get_args
+
+from retrieval.characters import same
 
 MAX_DEPTH = 8
 MAX_CONDITIONS = 100
@@ -122,14 +125,16 @@ def _key(key: Any, place: str) -> str:
         raise InvalidFilter(f"{place} must be a string of 1 to {MAX_KEY} characters")
     if any(c in '"\\' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in key):
         raise InvalidFilter(f"{place} may not hold quotes, backslashes or control characters")
-    return key
+    return same(key)
 
 
 def _scalar(value: Any, place: str) -> Scalar:
     if isinstance(value, str):
         if any(0xD800 <= ord(c) < 0xE000 for c in value):
             raise InvalidFilter(f"{place} holds a lone surrogate")
-        return value
+        if "\0" in value:
+            raise InvalidFilter(f"{place} must not hold a NUL character")
+        return same(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float) and math.isfinite(value):

@@ -4,5 +4,5 @@ base: what every index is. dense, sparse, bm25: the kinds, which registry lists;
 of every vector store.
 
 Door: consistency, follow, manager, registry.
-Imports: retrieval.indexes.base, retrieval.indexes.dense, retrieval.indexes.sparse, retrieval.store.
+Imports: retrieval.indexes.base, retrieval.indexes.dense, retrieval.indexes.sparse, retrieval.store.base.
 """

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 
-from retrieval.store.store import EmbedderMismatch, NotFound
+from retrieval.store.base.values import EmbedderMismatch, NotFound, StoreFull, StoreUnavailable
 
 log = logging.getLogger("ragpod.indexes")
 
@@ -34,6 +34,8 @@ class Background:
             work()
         except (NotFound, EmbedderMismatch) as error:
             log.info("%s", error)
+        except (StoreFull, StoreUnavailable) as error:
+            log.warning("the indexes must wait: %s", error)
         except Exception:  # whatever it is, searches go on as they were
             log.exception("the indexes could not be tended: %s", key)
         finally:

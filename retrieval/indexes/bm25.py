@@ -5,10 +5,13 @@ statistics until their segment is merged, as in Lucene.
 """
 
 import json
+import re
 import shutil
 import threading
+import traceback
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,23 +19,24 @@ from typing import Any, Self
 import numpy as np
 
 from models.base import FloatArray
-from retrieval.indexes.base.atomic import replace_file
-from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.atomic import replace_file, written
+from retrieval.indexes.base.following import FollowingIndex, PassageReader
 from retrieval.indexes.base.frequencies import Frequencies
 from retrieval.indexes.base.leg import LocalLeg
-from retrieval.store.store import Store
 from retrieval.types import Hit, QueryVectors
 
 _MAX_QUERY_TERMS = 512  # distinct; of a longer query the most telling ones
 _TERM_FILTER_KEYS = 4096  # a filter of more keys is applied to a longer list instead: see _search_filtered
 _WRITER_BYTES = 32_000_000
 _MAX_TERM_BYTES = 1024
+_OS_CODE = re.compile(r"(?:\bOs \{ code: |\(os error )(\d+)")
 
 
 class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
     """On disk after every change.
 
-    folder: made where it is missing. Raises ValueError when what is in the folder cannot be read.
+    folder: made where it is missing. Raises ValueError when what is in the folder cannot be read, StoreFull,
+    StoreUnavailable.
     """
 
     name = "bm25"
@@ -53,8 +57,9 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
         builder.add_text_field("terms", tokenizer_name="terms", index_option="freq")
         self._schema = builder.build()
         try:
-            self._index = tantivy.Index(self._schema, path=str(folder))
-        except (ValueError, OSError) as error:
+            with _writing():
+                self._index = tantivy.Index(self._schema, path=str(folder))
+        except ValueError as error:
             raise ValueError(f"the BM25 index {folder} cannot be read: {error}") from error
         analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
         self._index.register_tokenizer("terms", analyzer)
@@ -80,19 +85,17 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
     def keys(self) -> list[int]:
         return sorted(hit.key for hit in self._hits(self._tantivy.Query.all_query(), len(self)))
 
-    def payload(self, store: Store, keys: Sequence[int]) -> Sequence[tuple[int, str]]:
+    def payload(self, passages: PassageReader, keys: Sequence[int]) -> Sequence[tuple[int, str]]:
         """(key, terms joined by spaces)"""
-        return store.index_terms(keys)
+        return passages.terms(keys)
 
     def apply(self, seq: int, payload: Sequence[tuple[int, str]], removed: Collection[int]) -> None:
-        """In one commit, and then the seq: a crash between them applies the tail twice, to no effect."""
-        with self._changing:
-            present = self._present([key for key, _ in payload])
-            writer = self._index.writer(_WRITER_BYTES, 1)
-            self._add(writer, [(key, terms) for key, terms in payload if key not in present])
-            if removed:  # by query: tantivy-py 0.27 takes the integer of delete_documents_by_term for a signed one
-                writer.delete_documents_by_query(self._among(removed))
-            self._commit(writer)
+        """In one commit, and then the seq: a crash between them applies the tail twice, to no effect.
+
+        Raises StoreFull, StoreUnavailable, and is as it was.
+        """
+        with self._changing, _writing():
+            self._tidily(partial(self._commit_changes, payload, removed))
             replace_file(self._seq_file, lambda new: new.write_text(str(seq), "ascii"))
             self._applied = seq
 
@@ -114,15 +117,52 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
 
     def rewrite(self, payloads: Iterable[Sequence[tuple[int, str]]]) -> None:
         """In one commit."""
-        with self._changing:
-            writer = self._index.writer(_WRITER_BYTES, 1)
-            writer.delete_all_documents()
-            for payload in payloads:
-                self._add(writer, payload)
-            self._commit(writer)
-            writer = self._index.writer(_WRITER_BYTES, 1)
-            writer.garbage_collect_files()  # nobody reads the old segments any more
-            writer.wait_merging_threads()
+        with self._changing, _writing():
+            self._commit_anew(payloads)
+
+    def _tidily(self, commit: Callable[[], None]) -> None:
+        """Again where it met a file that a commit before has left unfinished: the disk was full, or the process ended.
+
+        The names of all other files are new ones each time.
+        """
+        try:
+            commit()
+        except ValueError as error:
+            if "FileAlreadyExists" not in str(error):
+                raise
+            traceback.clear_frames(error.__traceback__)  # the writer, and its lock
+            self._sweep()
+            commit()
+
+    def _sweep(self) -> None:
+        """Deletions that no segment counts."""
+        segments = json.loads((self._folder / "meta.json").read_text("utf-8"))["segments"]
+        counted = {
+            f"{segment['segment_id'].replace('-', '')}.{segment['deletes']['opstamp']}.del"
+            for segment in segments
+            if segment["deletes"]
+        }
+        for file in self._folder.glob("*.del"):
+            if file.name not in counted:
+                file.unlink(missing_ok=True)
+
+    def _commit_changes(self, payload: Sequence[tuple[int, str]], removed: Collection[int]) -> None:
+        present = self._present([key for key, _ in payload])
+        writer = self._index.writer(_WRITER_BYTES, 1)
+        self._add(writer, [(key, terms) for key, terms in payload if key not in present])
+        if removed:  # by query: tantivy-py 0.27 takes the integer of delete_documents_by_term for a signed one
+            writer.delete_documents_by_query(self._among(removed))
+        self._commit(writer)
+
+    def _commit_anew(self, payloads: Iterable[Sequence[tuple[int, str]]]) -> None:
+        writer = self._index.writer(_WRITER_BYTES, 1)
+        writer.delete_all_documents()
+        for payload in payloads:
+            self._add(writer, payload)
+        self._commit(writer)
+        writer = self._index.writer(_WRITER_BYTES, 1)
+        writer.garbage_collect_files()  # nobody reads the old segments any more
+        writer.wait_merging_threads()
 
     def _add(self, writer: Any, documents: Sequence[tuple[int, str]]) -> None:
         for key, terms in documents:
@@ -171,6 +211,9 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
         documents = searcher.num_docs
         return Frequencies(documents, tuple(min(documents, searcher.doc_freq("terms", _term(t))) for t in terms))
 
+    def holding(self, term: str, k: int, allowed: Collection[int] | None) -> list[int]:
+        return [hit.key for hit in self.search([term], k, allowed)]
+
     def _query(self, terms: Sequence[str]) -> Any | None:
         """Any of the terms, each weighted by its count. None without terms."""
         counts = Counter(_term(term) for term in terms if term)
@@ -217,6 +260,23 @@ class Bm25Index(FollowingIndex[Sequence[tuple[int, str]]]):
         found = searcher.search(query, limit, count=False).hits
         keys = searcher.fast_field_values("key", [address for _, address in found])
         return [Hit(int(key), float(score)) for (score, _), key in zip(found, keys, strict=True)]
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """tantivy's ValueError, where it quotes the operating system's error, as that error.
+
+    The frames below hold the writer, and it the lock that the next writer needs: they let go of it here, however long
+    somebody keeps the error. So no caller of this holds a writer itself.
+    """
+    with written():
+        try:
+            yield
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)
+            if isinstance(error, ValueError) and (code := _OS_CODE.search(str(error))) is not None:
+                raise OSError(int(code[1]), str(error)) from None
+            raise
 
 
 def _term(term: str) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,15 +15,16 @@ _UNSAVED_AT_LEAST, _UNSAVED_SHARE = 1024, 8  # what is in memory is written when
 class Entry:
     """A vector store's indexes. `lock`: of whoever opens or changes them; a search in open ones does not take it.
 
-    saved: the seq that what is in memory has on disk. unsaved: changes since. forgettable: the seq up to which the log
-    may be trimmed, where that is still to be done.
+    saved: the seq that what is in memory has on disk. unsaved: changes since. forgettable: the seq that each index has
+    on disk, where the log is still to be told. stuck: one of them could not be written when it was to follow the log.
     """
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     indexes: Indexes | None = None
     saved: int = 0
     unsaved: int = 0
-    forgettable: int | None = None
+    forgettable: Mapping[str, int] | None = None
+    stuck: bool = False
 
     @property
     def due(self) -> bool:
@@ -31,7 +32,7 @@ class Entry:
         passages = self.indexes.passages if self.indexes is not None else 0
         return self.unsaved > max(_UNSAVED_AT_LEAST, passages // _UNSAVED_SHARE)
 
-    def saved_now(self, indexes: Indexes, forgettable: int) -> None:
+    def saved_now(self, indexes: Indexes, forgettable: Mapping[str, int]) -> None:
         self.saved, self.unsaved, self.forgettable = indexes.applied_in_memory, 0, forgettable
 
 
@@ -76,6 +77,10 @@ class Entries:
         """Those least lately used, as many as there are too many."""
         with self._guard:
             return list(self._entries.items())[: max(0, len(self._entries) - self._limit)]
+
+    def besides(self, known: Collection[str]) -> list[str]:
+        with self._guard:
+            return [store_id for store_id in self._entries if store_id not in set(known)]
 
     def pop(self, store_id: str) -> Entry:
         with self._guard:

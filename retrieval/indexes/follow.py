@@ -7,15 +7,16 @@ memory and saved now and then: the log's tail brings them up to date on opening.
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from retrieval.indexes.base.following import FollowingIndex, Kind
+from retrieval.indexes.base.atomic import written
+from retrieval.indexes.base.following import ChangeFeed, FollowingIndex, Kind, PassageReader
 from retrieval.indexes.base.frequencies import Frequencies
 from retrieval.indexes.base.leg import Leg
-from retrieval.store.store import Store
+from retrieval.store.base.values import STORE_PREFIX, StoreFull, StoreUnavailable
 from retrieval.types import QueryVectors
 
 log = logging.getLogger("ragpod.indexes")
@@ -64,26 +65,33 @@ class Indexes:
         """None where no index is one of terms."""
         return next((found for index in self if (found := index.frequencies(terms)) is not None), None)
 
+    def holding(self, term: str, k: int, allowed: Collection[int] | None) -> list[int]:
+        """k passages at most that hold the term. [] where no index is one of terms."""
+        return next((found for index in self if (found := index.holding(term, k, allowed)) is not None), [])
+
 
 class IndexFolder:
     """Of one vector store. Blocking, and not to be used from two threads at once. Methods raise NotFound."""
 
-    def __init__(self, store: Store, store_id: str, folder: Path, kinds: Sequence[Kind]) -> None:
-        self._store = store
+    def __init__(
+        self, changes: ChangeFeed, passages: PassageReader, store_id: str, folder: Path, kinds: Sequence[Kind]
+    ) -> None:
+        self._changes, self._passages = changes, passages
         self._store_id = store_id
         self._folder = folder
         self._kinds = kinds
 
     def open(self, dim: int, *, lexical: bool) -> Indexes:
         """What is on disk; made anew where it is damaged, where the log does not reach back to it, or where it is ahead
-        of the store's log.
+        of the store's log. Raises StoreFull, StoreUnavailable.
         """
-        if not self._folder.is_dir():
-            self._folder.unlink(missing_ok=True)  # a stray file in its place
-            self._folder.mkdir()
-        floor, last = self._store.log_floor(self._store_id), self._store.last_change(self._store_id)
-        reach = range(floor, last + 1)
-        return Indexes(tuple(self._opened(kind, dim, reach) for kind in self._wanted(lexical=lexical)))
+        with written():
+            if not self._folder.is_dir():
+                self._folder.unlink(missing_ok=True)  # a stray file in its place
+                self._folder.mkdir()
+            state = self._changes.state(self._store_id)
+            reach = range(state.floor, state.head + 1)
+            return Indexes(tuple(self._opened(kind, dim, reach) for kind in self._wanted(lexical=lexical)))
 
     def is_whole(self, indexes: Indexes, *, lexical: bool) -> bool:
         """Not where they were opened before the vector store's first passages, which brought more kinds of them."""
@@ -108,34 +116,46 @@ class IndexFolder:
         return index
 
     def catch_up(self, indexes: Indexes) -> int:
-        """Applies the log from each one's own seq; returns how many changes are not on disk yet."""
-        counts = [(index.durable, self._catch_up(index)) for index in indexes]
-        return max((count for durable, count in counts if not durable), default=0)
+        """Applies the log from each one's own seq; returns how many changes are not on disk yet.
 
-    def save(self, indexes: Indexes) -> int:
-        """Writes what is in memory only; returns the seq that all then have on disk: what the log may forget."""
-        applied = indexes.applied
+        Raises StoreFull, StoreUnavailable where one cannot be written, and it stays as it was: the others are level.
+        """
+        unsaved, failed = 0, None
+        for index in indexes:
+            try:
+                count = self._catch_up(index)
+            except (StoreFull, StoreUnavailable) as error:
+                failed = failed or error
+            else:
+                unsaved = max(unsaved, 0 if index.durable else count)
+        if failed is not None:
+            raise failed
+        return unsaved
+
+    def save(self, indexes: Indexes) -> dict[str, int]:
+        """Writes what is in memory only; returns the seq that each then has on disk: what the log may forget."""
+        applied = {index.name: index.applied for index in indexes}
         for index in indexes:
             index.save(self._folder / index.file)
         return applied
 
     def has_removed(self, indexes: Indexes) -> bool:
         """Whether a file of theirs may still hold a passage that was deleted."""
-        return self._store.has_removals(self._store_id) or any(index.has_removed for index in indexes)
+        return self._changes.has_removals(self._store_id) or any(index.has_removed for index in indexes)
 
     def has_removed_on_disk(self) -> bool:
         """The same, of those that are not open."""
         if not self._folder.is_dir():
             return False
         held = any(kind.index.removed_on_disk(self._folder / kind.index.file) for kind in self._kinds)
-        return held or self._store.has_removals(self._store_id)
+        return held or self._changes.has_removals(self._store_id)
 
-    def scrub(self, indexes: Indexes) -> int:
+    def scrub(self, indexes: Indexes) -> dict[str, int]:
         """Writes them anew, level with the store as they are, without what was deleted. Returns as `save`."""
         for index in indexes:
             if index.has_removed:
-                keys, _ = self._store.visible_keys(self._store_id)
-                index.rewrite(index.payload(self._store, batch) for batch in _batches(keys))
+                keys, _ = self._passages.visible_keys(self._store_id)
+                index.rewrite(index.payload(self._passages, batch) for batch in _batches(keys))
         return self.save(indexes)
 
     def erase(self) -> None:
@@ -144,19 +164,30 @@ class IndexFolder:
 
     def _catch_up(self, index: Index) -> int:
         count = 0
-        while changes := self._store.changes(self._store_id, index.applied, _BATCH):
+        while changes := self._changes.after(self._store_id, index.applied, _BATCH):
             added = [change.key for change in changes if change.added]
             removed = [change.key for change in changes if not change.added]
-            index.apply(changes[-1].seq, index.payload(self._store, added), removed)
+            index.apply(changes[-1].seq, index.payload(self._passages, added), removed)
             count += len(changes)
         return count
 
     def _fill(self, index: Index) -> None:
         """Everything, into an empty index. The seq is told with the last batch, so a broken-off fill starts again."""
-        keys, seq = self._store.visible_keys(self._store_id)
+        keys, seq = self._passages.visible_keys(self._store_id)
         for batch in _batches(keys):
-            index.apply(0, index.payload(self._store, batch), [])
-        index.apply(seq, index.payload(self._store, []), [])
+            index.apply(0, index.payload(self._passages, batch), [])
+        index.apply(seq, index.payload(self._passages, []), [])
+
+
+def clear(folder: Path, known: Collection[str]) -> None:
+    """Removes the folders of vector stores that are gone; what is not such a folder is not ours."""
+    for path in folder.iterdir():
+        if path.name in known:
+            continue
+        if path.is_dir() and not path.is_symlink() and path.name.startswith(STORE_PREFIX):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            log.warning("%s is no vector store's: it is left as it is", path)
 
 
 def _batches(keys: list[int]) -> Iterator[list[int]]:

@@ -1,21 +1,25 @@
 """The derived indexes of every vector store (follow.py), kept level with the store by its change log."""
 
 import logging
-import shutil
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from retrieval.indexes import registry
 from retrieval.indexes.background import Background
-from retrieval.indexes.base.following import Kind
+from retrieval.indexes.base.following import ChangeFeed, Kind, PassageReader
 from retrieval.indexes.consistency import Difference, compare
 from retrieval.indexes.entries import Entries, Entry
-from retrieval.indexes.follow import Index, Indexes, IndexFolder
-from retrieval.store.store import EmbedderMismatch, NotFound, Store
-from retrieval.store.types import STORE_PREFIX
+from retrieval.indexes.follow import Index, Indexes, IndexFolder, clear
+from retrieval.indexes.regrouping import Regrouping
+from retrieval.store.base.values import (
+    EmbedderMismatch,
+    LogTrimmed,
+    NotFound,
+    StoreFull,
+    StoreUnavailable,
+)
 from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.indexes")
@@ -34,7 +38,8 @@ class IndexManager:
 
     def __init__(
         self,
-        store: Store,
+        changes: ChangeFeed,
+        passages: PassageReader,
         data_dir: Path,
         dim: int | None = None,
         embedder: str | None = None,
@@ -45,36 +50,26 @@ class IndexManager:
         self.dim = dim
         self.embedder = embedder
         self._kinds = registry.kinds() if kinds is None else kinds
-        self._store = store
+        self._changes, self._passages = changes, passages
         self._folder = data_dir / "indexes"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._guard = threading.Lock()
         self._entries = Entries(max_open)
-        self._closing = threading.Event()
         self._background = Background(_TENDING)
         self.openings = Threads(_OPENINGS, "openings")
-        self._regrouping: dict[tuple[str, str], threading.Thread] = {}  # by vector store and index
-        self._clear()
+        self._regrouping = Regrouping()
+        clear(self._folder, self._changes.store_ids())
 
-    def _clear(self) -> None:
-        """Removes the folders of vector stores that are gone; what is not such a folder is not ours."""
-        known = set(self._store.store_ids())
-        for path in self._folder.iterdir():
-            if path.name in known:
-                continue
-            if path.is_dir() and not path.is_symlink() and path.name.startswith(STORE_PREFIX):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                log.warning("%s is no vector store's: it is left as it is", path)
+    def indexes(self, store_id: str, head: int | None = None) -> Indexes:
+        """For a search: as they are. What they lack of the log up to `head` (None: up to its end) is applied in the
+        background; they are opened here, and are level then, where they are not open. No writer is waited for, and
+        none that cannot be written keeps a search: see `behind`.
 
-    def indexes(self, store_id: str) -> Indexes:
-        """For a search: as they are. What they lack of the log is applied in the background; they are opened here, and
-        are level then, where they are not open. No writer is waited for. Raises NotFound, EmbedderMismatch.
+        Raises NotFound, EmbedderMismatch.
         """
-        last = self._last(store_id)
+        last = self._last(store_id) if head is None else head
         if (indexes := self._entries.used(store_id).indexes) is None:
             with self._entries.changing(store_id) as entry:
-                indexes = entry.indexes or self._open(store_id, entry)
+                indexes = entry.indexes or self._opened(store_id, entry)
                 tend = entry.due or any(index.outgrown for index in indexes)
             if self._entries.above():
                 self._background.soon(None, self._shrink)
@@ -83,6 +78,15 @@ class IndexManager:
         if tend:
             self._background.soon(store_id, partial(self._tended, store_id))
         return indexes
+
+    def behind(self, store_id: str, head: int) -> int:
+        """Changes that the indexes lack, because one could not be written when it was last tried; 0 where they are only
+        about to follow. Does not block.
+        """
+        entry = self._entries.get(store_id)
+        if entry is None or not entry.stuck or (indexes := entry.indexes) is None:
+            return 0
+        return max(0, head - indexes.applied)
 
     def are_open(self, store_ids: Iterable[str]) -> bool:
         """Whether `indexes` has them at hand. Does not block."""
@@ -115,11 +119,11 @@ class IndexManager:
 
     def check(self, owner: str | None = None) -> list[Difference]:
         """Every passage of the store against every entry of the indexes. None: of all owners."""
-        return [difference for store_id in self._store.store_ids(owner) for difference in self._check(store_id)]
+        return [difference for store_id in self._changes.store_ids(owner) for difference in self._check(store_id)]
 
     def rebuild(self, store_id: str | None = None) -> None:
         """Makes the indexes anew from what is in the store; searches of that store wait meanwhile."""
-        for each in self._store.store_ids() if store_id is None else [store_id]:
+        for each in self._changes.store_ids() if store_id is None else [store_id]:
             with self._entries.changing(each) as entry:
                 entry.indexes = None
                 self._files(each).erase()
@@ -133,7 +137,11 @@ class IndexManager:
         """Writes the indexes anew that may hold deleted passages on disk; opens no others, and displaces none that are
         in use. Searches go on.
         """
-        for store_id in self._store.store_ids():
+        known = self._changes.store_ids()
+        for gone in self._entries.besides(known):  # deleted by another process
+            self.forget(gone)
+        clear(self._folder, known)
+        for store_id in known:
             with suppress(NotFound, EmbedderMismatch):
                 self._scrub(store_id)
 
@@ -151,12 +159,9 @@ class IndexManager:
 
     def close(self) -> None:
         """Saves what is in memory only. The indexes can be opened again."""
-        self._closing.set()
         self.openings.close()
         self._background.close()
-        for thread in list(self._regrouping.values()):
-            thread.join()
-        self._closing = threading.Event()
+        self._regrouping.close()
         for store_id, entry in self._entries.pop_all():
             with entry.lock:
                 self._put_away(store_id, entry)
@@ -164,7 +169,7 @@ class IndexManager:
             self._told(store_id, entry)
 
     def _files(self, store_id: str) -> IndexFolder:
-        return IndexFolder(self._store, store_id, self._folder / store_id, self._kinds)
+        return IndexFolder(self._changes, self._passages, store_id, self._folder / store_id, self._kinds)
 
     def _shrink(self) -> None:
         """Puts away what is above the limit, but those that are being changed, or were used meanwhile."""
@@ -183,23 +188,27 @@ class IndexManager:
         """On disk as it is in memory. Under its lock."""
         try:
             if entry.indexes is not None and entry.indexes.applied_in_memory != entry.saved:
-                self._save(store_id, entry, entry.indexes)
+                self._save_if_possible(store_id, entry, entry.indexes)
         except NotFound:
             self._files(store_id).erase()
 
     def _told(self, store_id: str, entry: Entry) -> None:
         """The log forgets what has been saved. Waits for other writers, so the lock, which a search may want that opens
-        the indexes, is free by now.
+        the indexes, is free by now. Where that cannot be written it forgets later, or reads a tail twice.
         """
         with entry.lock:
-            seq, entry.forgettable = entry.forgettable, None
-        if seq is not None:
+            applied, entry.forgettable = entry.forgettable, None
+        if applied is None:
+            return
+        try:
             with suppress(NotFound):
-                self._store.trim_changes(store_id, seq)
+                self._changes.acknowledge(store_id, applied)
+        except (StoreFull, StoreUnavailable) as error:
+            log.warning("what the indexes of %s have on disk cannot be told: %s", store_id, error)
 
     def _last(self, store_id: str) -> int:
         try:
-            return self._store.last_change(store_id)
+            return self._changes.state(store_id).head
         except NotFound:
             self.forget(store_id)
             raise
@@ -209,26 +218,48 @@ class IndexManager:
         with self._entries.changing(store_id) as entry:
             indexes = self._open(store_id, entry)
             if entry.due:
-                self._save(store_id, entry, indexes)
+                self._save_if_possible(store_id, entry, indexes)
             for index in indexes:
-                self._regroup(store_id, entry, index)
+                self._regrouping.begin(store_id, index, partial(self._save_regrouped, store_id, entry, index))
         self._told(store_id, entry)
         return indexes
 
+    def _opened(self, store_id: str, entry: Entry) -> Indexes:
+        """For a search, under the entry's lock: as on disk where they get no further. Raises StoreUnavailable."""
+        try:
+            return self._open(store_id, entry)
+        except (StoreFull, StoreUnavailable) as error:
+            if entry.indexes is None:
+                todo = "delete files or free the disk, and the next search makes them"
+                raise StoreUnavailable(f"vector store {store_id!r} has no indexes yet ({error}): {todo}") from error
+            log.warning("the indexes of %s stay as they are: %s", store_id, error)
+            return entry.indexes
+
     def _open(self, store_id: str, entry: Entry) -> Indexes:
+        """Level with the store. Raises StoreFull, StoreUnavailable where one cannot be written; they are open then, and
+        all but that one are level.
+        """
         dim, lexical = self._space_of(store_id)
         files = self._files(store_id)
         indexes = entry.indexes
         if indexes is None or not files.is_whole(indexes, lexical=lexical):
             indexes = files.open(dim, lexical=lexical)
             entry.saved, entry.unsaved = indexes.applied_in_memory, 0
-        entry.unsaved += files.catch_up(indexes)
-        entry.indexes = indexes
+        try:
+            entry.unsaved += files.catch_up(indexes)
+        except LogTrimmed as error:  # others have long been told that nobody waits for it
+            log.warning("%s: the indexes are made anew", error)
+            indexes = files.open(dim, lexical=lexical)
+            entry.saved, entry.unsaved = indexes.applied_in_memory, files.catch_up(indexes)
+        except (StoreFull, StoreUnavailable):
+            entry.indexes, entry.stuck = indexes, True
+            raise
+        entry.indexes, entry.stuck = indexes, False
         return indexes
 
     def _space_of(self, store_id: str) -> tuple[int, bool]:
         """Dimensions, and whether there are lexical weights. Raises EmbedderMismatch."""
-        if (space := self._store.space_of(store_id)) is None:
+        if (space := self._changes.state(store_id).space) is None:
             return self.dim or 1, False
         if self.dim not in (None, space.dim) or self.embedder not in (None, space.embedder):
             raise EmbedderMismatch(
@@ -240,42 +271,29 @@ class IndexManager:
     def _save(self, store_id: str, entry: Entry, indexes: Indexes) -> None:
         entry.saved_now(indexes, self._files(store_id).save(indexes))
 
-    def _regroup(self, store_id: str, entry: Entry, index: Index) -> None:
-        """In a thread of its own, where it is due; the index answers meanwhile as it did."""
-        with self._guard:
-            if (store_id, index.name) in self._regrouping or not index.outgrown:
-                return
-            arguments = (store_id, entry, index, self._closing.is_set)
-            thread = threading.Thread(target=self._regroup_and_save, args=arguments, name="regroup", daemon=True)
-            self._regrouping[store_id, index.name] = thread
-        thread.start()
-
-    def _regroup_and_save(self, store_id: str, entry: Entry, index: Index, stopped: Callable[[], bool]) -> None:
+    def _save_if_possible(self, store_id: str, entry: Entry, indexes: Indexes) -> None:
+        """What is not on disk is in the log, which keeps it until it is told otherwise."""
         try:
-            if not index.regroup(stopped):
-                return
-            with entry.lock:
-                if entry.indexes is not None and any(each is index for each in entry.indexes):
-                    self._save(store_id, entry, entry.indexes)
-            self._told(store_id, entry)
-        except NotFound:
-            log.info("vector store %s was deleted while its %s index was regrouped", store_id, index.name)
-        except Exception:  # whatever it is, searches go on as they were
-            log.exception("the %s index of %s could not be regrouped", index.name, store_id)
-        finally:
-            with self._guard:
-                del self._regrouping[store_id, index.name]
+            self._save(store_id, entry, indexes)
+        except (StoreFull, StoreUnavailable) as error:
+            log.warning("the indexes of %s cannot be saved yet: %s", store_id, error)
+
+    def _save_regrouped(self, store_id: str, entry: Entry, index: Index) -> None:
+        with entry.lock:
+            if entry.indexes is not None and any(each is index for each in entry.indexes):
+                self._save_if_possible(store_id, entry, entry.indexes)
+        self._told(store_id, entry)
 
     def _check(self, store_id: str) -> list[Difference]:
         with self._entries.changing(store_id):
             indexes = self._tended(store_id)
-            keys, seq = self._store.visible_keys(store_id)
+            keys, seq = self._passages.visible_keys(store_id)
             while indexes.applied < seq:  # published between the two lines above
                 indexes = self._tended(store_id)
-                keys, seq = self._store.visible_keys(store_id)
+                keys, seq = self._passages.visible_keys(store_id)
             each = sorted(indexes, key=lambda index: index.name)
             found = [compare(store_id, index.name, keys, index.keys()) for index in each]
         sources = [index.source for index in each if index.source is not None]
-        bare = {source: tuple(self._store.keys_without(store_id, source)) for source in sources}
+        bare = {source: tuple(self._passages.keys_without(store_id, source)) for source in sources}
         without = [Difference(store_id, source, missing=keys) for source, keys in bare.items() if keys]
         return [difference for difference in found if difference is not None] + without

@@ -1,13 +1,15 @@
 """What is done to vector stores and their files in more than one place: the store, the ingestor, the indexes."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from retrieval.store.store import Store, StoreFile, VectorStore
-from retrieval.store.types import Attachment, Batch
+from retrieval.store.base.values import Attachment, Batch, StoreFile, VectorStore
+from retrieval.store.store import Store
 
 if TYPE_CHECKING:  # they load heavy libraries
+    from retrieval.indexes.consistency import Difference
     from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.worker import Ingestor
 
@@ -19,6 +21,7 @@ class Documents:
         self._store = store
         self._ingestor = ingestor
         self._manager = manager
+        self._checking = asyncio.Lock()
 
     async def create_store(
         self,
@@ -31,22 +34,35 @@ class Documents:
         files: Sequence[Attachment] = (),
     ) -> VectorStore:
         """With all of the files, or not at all where one is unknown."""
-        create = partial(self._store.create_store, description=description, expires_days=expires_days, files=files)
+        create = partial(
+            self._store.vector_stores.create, description=description, expires_days=expires_days, files=files
+        )
         created = await self._store.writes.run(create, owner, name, metadata)
-        await self._ingestor.take_up()
+        self._ingestor.take_up()
         return created
 
     async def delete_store(self, owner: str, store_id: str) -> None:
         """With its indexes; the files themselves stay."""
-        await self._store.writes.run(self._store.delete_store, owner, store_id)
+        await self._store.writes.run(self._store.vector_stores.delete, owner, store_id)
         await self._store.writes.run(self._manager.forget, store_id)
 
     async def attach(self, owner: str, store_id: str, wanted: Attachment) -> StoreFile:
         """Raises Expired."""
         return await self._ingestor.submit(owner, store_id, wanted.file_id, wanted.attributes, wanted.chunking)
 
+    async def retry(self, owner: str, store_id: str, file_id: str) -> StoreFile:
+        """One that has failed or been cancelled. Raises Expired."""
+        attached = await self._store.writes.run(self._store.attachments.retry, owner, store_id, file_id)
+        self._ingestor.take_up()
+        return attached
+
+    async def differences(self, owner: str) -> list["Difference"]:
+        """Between the owner's vector stores and their indexes. One call at a time: each reads everything."""
+        async with self._checking:
+            return await self._store.reads.run(self._manager.check, owner)
+
     async def create_batch(self, owner: str, store_id: str, files: Sequence[Attachment]) -> Batch:
         """All of them, or none where one is unknown. Raises Expired."""
-        batch = await self._store.writes.run(self._store.create_batch, owner, store_id, files)
-        await self._ingestor.take_up()
+        batch = await self._store.writes.run(self._store.batches.create, owner, store_id, files)
+        self._ingestor.take_up()
         return batch

@@ -3,26 +3,42 @@
 Each is on disk when it returns, so what was broken off goes on from the last one.
 """
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 
 from models.base import Embedder
-from retrieval.parsing import parse
+from retrieval.passages import blocks
 from retrieval.passages.chunking import chunk
 from retrieval.passages.identity import identify
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.passages.windows import passage_vectors
+from retrieval.privacy import Kind, mask_all
+from retrieval.sandbox.pool import Parser
+from retrieval.store.base.values import IngestJob, Superseded
 from retrieval.store.store import Store
-from retrieval.store.types import IngestJob, Superseded
 from retrieval.threads import Threads
-from retrieval.types import AUTO, Chunking, IdentifiedDocument, NewChunk, indexed_text
+from retrieval.types import AUTO, Chunking, IdentifiedDocument, NewChunk, ParsedDocument, indexed_text
 
 _EMBED_BATCH = 64  # passages saved together
 _CHUNK_BATCH = 256  # chunks made pending together
+_LOOK_SECONDS = 1.0  # between two looks whether the file that is being parsed is still wanted
 
 
 class Steps:
-    def __init__(self, store: Store, embedder: Embedder, tokenizer: Tokenizer, threads: Threads) -> None:
+    """masked: the kinds of personal data that are made unreadable before anything is stored."""
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        tokenizer: Tokenizer,
+        threads: Threads,
+        parser: Parser,
+        masked: Sequence[Kind] = (),
+    ) -> None:
+        self._parser = parser
+        self._masked = masked
         self._store = store
         self._embedder = embedder
         self._tokenizer = tokenizer
@@ -43,23 +59,44 @@ class Steps:
         Raises Superseded, and what a step raises.
         """
         if job.stage in ("accepted", "parsed"):
-            await self._threads.run(self._prepare, job)
+            content = await self._threads.run(self._content, job)
+            parsed = await self._parsed(job, content)
+            del content
+            await self._threads.run(self._prepare, job, parsed)
         await self._embed(job)
-        return await self._threads.run(self._store.publish, job.attempt)
+        return await self._threads.run(self._store.publishing.publish, job.attempt)
 
-    def _prepare(self, job: IngestJob) -> None:
-        """Bytes to pending chunks. Raises ParseError, EmbedderMismatch, Superseded."""
+    def _content(self, job: IngestJob) -> bytes:
+        """Raises EmbedderMismatch, Superseded, NotFound."""
+        embedder = self._embedder
+        self._store.versions.claim_embedder(job.attempt, embedder.name, embedder.dim, embedder.lexical)
+        return self._store.files.content(job.owner, job.file_id)
+
+    async def _parsed(self, job: IngestJob, content: bytes) -> list[ParsedDocument]:
+        """Raises ParseError; Superseded as soon as nobody wants it any more: then its parser is ended."""
+        parsing = asyncio.ensure_future(self._parser.parse(content, job.filename, job.media_type))
+        try:
+            while not (await asyncio.wait([parsing], timeout=_LOOK_SECONDS))[0]:
+                await self._threads.run(self._store.versions.pending_keys, job.attempt)  # raises Superseded
+            return parsing.result()
+        finally:
+            if not parsing.done():
+                parsing.cancel()
+                await asyncio.wait([parsing])
+
+    def _prepare(self, job: IngestJob, parsed: Sequence[ParsedDocument]) -> None:
+        """Documents to pending chunks. Raises Superseded."""
         store, attempt = self._store, job.attempt
-        store.claim_embedder(attempt, self._embedder.name, self._embedder.dim, self._embedder.lexical)
-        parsed = parse(store.file_content(job.owner, job.file_id), job.filename, job.media_type)
-        store.set_stage(attempt, "parsed")
+        parsed, masked = mask_all(parsed, self._masked)
+        store.versions.set_stage(attempt, "parsed")
         documents = identify(job.store_id, job.filename, parsed)
-        known = store.keep_documents(attempt, documents)
+        known = store.versions.keep_documents(attempt, documents)
         for batch in self._batches([document for document in documents if document.id not in known], job.chunking):
             if self.stopping:
                 raise Superseded("the ingestor is closing")
-            store.add_documents(attempt, batch)
-        store.finish_chunking(attempt, len(documents))
+            store.versions.add_documents(attempt, batch)
+        warnings = [*([masked] if masked else []), *(each.warning for each in parsed if each.warning)]
+        store.versions.finish_chunking(attempt, len(documents), warnings)
 
     def _batches(
         self, documents: Sequence[IdentifiedDocument], chunking: Chunking
@@ -78,17 +115,19 @@ class Steps:
 
     def _chunks(self, document: IdentifiedDocument, chunking: Chunking) -> list[NewChunk]:
         parsed, chunks = document.parsed, []
-        for span in chunk(parsed, self._embedder.token_spans, size=chunking.size, overlap=chunking.overlap):
+        known = blocks.of_document(parsed)
+        for span in chunk(parsed, self._embedder.token_spans, known, size=chunking.size, overlap=chunking.overlap):
             text = parsed.text[span.start : span.end]
-            terms = self._tokenizer.terms(indexed_text(parsed.title, span.headings, text))
-            chunks.append(NewChunk(span, text, terms))
+            own = blocks.within(known, text, span.start, span.end)
+            terms = self._tokenizer.terms(indexed_text(parsed.title, span.headings, text, own))
+            chunks.append(NewChunk(span, text, terms, own))
         return chunks
 
     async def _embed(self, job: IngestJob) -> None:
-        pending = await self._threads.run(self._store.pending_keys, job.attempt)
+        pending = await self._threads.run(self._store.versions.pending_keys, job.attempt)
         size = max(1, _EMBED_BATCH * AUTO.size // max(job.chunking.size, AUTO.size))
         for first in range(0, len(pending), size):
             keys = pending[first : first + size]
-            texts = await self._threads.run(self._store.pending_texts, job.attempt, keys)
+            texts = await self._threads.run(self._store.versions.pending_texts, job.attempt, keys)
             vectors, codes, weights = await passage_vectors(self._embedder, texts)
-            await self._threads.run(self._store.save_vectors, job.attempt, keys, vectors, codes, weights)
+            await self._threads.run(self._store.versions.save_vectors, job.attempt, keys, vectors, codes, weights)

@@ -14,12 +14,14 @@ from typing import Any
 
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.lasting import ends_task
+from retrieval.store.base.values import LIVE_SECONDS, StoreFull, StoreUnavailable
 from retrieval.store.store import Store
 from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.upkeep")
 
 _SECONDS = 60.0
+_SIGNS = 48  # of life, in the time after which this data folder's indexes would be taken for dead
 _SHARE = 20  # scrubbing may take this part of the time: a large database is rewritten more rarely
 
 
@@ -30,7 +32,7 @@ class Upkeep:
         self._store = store
         self._manager = manager
         self._seconds = seconds
-        self._scrub_from = 0.0  # monotonic
+        self._scrub_from = self._alive_until = 0.0  # monotonic
         self._threads = Threads(1, "upkeep")  # a round may take minutes
         self._task: asyncio.Task[None] | None = None
 
@@ -46,22 +48,28 @@ class Upkeep:
 
     def run(self) -> None:
         """One whole round. Blocking."""
-        self._store.write_uses()
-        self._store.expire()
-        if self._store.leftovers_due():
+        self._tend()
+        if self._store.retention.leftovers_due():
             self._scrub()
+
+    def _tend(self) -> None:
+        retention = self._store.retention
+        retention.write_uses()
+        retention.expire()
+        retention.sweep_blobs()
+        if time.monotonic() >= self._alive_until:
+            self._store.changes.stay_alive()
+            self._alive_until = time.monotonic() + LIVE_SECONDS / _SIGNS
 
     def _scrub(self) -> None:
         since = time.monotonic()
-        self._manager.scrub()
-        if not self._store.scrub():
+        if not self._store.retention.scrub(self._manager.scrub):
             log.info("a long read holds the write-ahead log: deleted bytes are removed in the next round")
         self._scrub_from = time.monotonic() + _SHARE * (time.monotonic() - since)
 
     def _round(self) -> None:
-        self._store.write_uses()
-        self._store.expire()
-        if time.monotonic() >= self._scrub_from and self._store.leftovers_due():
+        self._tend()
+        if time.monotonic() >= self._scrub_from and self._store.retention.leftovers_due():
             self._scrub()
 
     async def _rounds(self) -> None:
@@ -74,12 +82,15 @@ class Upkeep:
             except BaseException as error:  # whatever it is, the next round tries again
                 if ends_task(error):
                     raise
-                log.exception("the upkeep failed")
+                if isinstance(error, StoreFull | StoreUnavailable):
+                    log.warning("the upkeep must wait: %s", error)
+                else:
+                    log.exception("the upkeep failed")
                 await asyncio.sleep(pause)
 
     def _pause(self) -> float:
         """To the next expiry, at least a second."""
-        due = self._store.next_expiry()
+        due = self._store.retention.next_expiry()
         return self._seconds if due is None else min(self._seconds, max(1.0, due - self._store.clock()))
 
 

@@ -2,15 +2,17 @@
 
 Pure and picklable, so that the same call can run in a limited child process; no setting of the process is touched.
 
-Door: itself.
-Imports: nothing.
+Door: itself, formats.
+Imports: retrieval.parsing.base, retrieval.parsing.cells, retrieval.parsing.containers, retrieval.parsing.hangul,
+retrieval.parsing.office, retrieval.parsing.pdf, retrieval.parsing.sheets, retrieval.parsing.web.
 """
 
 import importlib
 
-from retrieval.parsing.errors import ParseError
+from retrieval.parsing.base.errors import ParseError
+from retrieval.parsing.base.limits import Limits, within
+from retrieval.parsing.base.nesting import Nesting, warned
 from retrieval.parsing.formats import detect
-from retrieval.parsing.limits import Limits, within
 from retrieval.types import ParsedDocument
 
 __all__ = ["Limits", "ParseError", "parse"]
@@ -19,15 +21,22 @@ _USUAL = Limits()
 
 
 def parse(content: bytes, filename: str, media_type: str = "", limits: Limits = _USUAL) -> list[ParsedDocument]:
-    """The documents of one file: one, or one a row for CSV and JSONL; none of them empty. Raises ParseError."""
-    format = detect(filename, media_type)
+    """The documents of one file: one, or one a row for CSV and JSONL, one a file inside it for archives and mail; none
+    of them empty. Raises ParseError.
+    """
+    return _read(content, filename, media_type, limits, Nesting.outermost(limits, _read))
+
+
+def _read(content: bytes, filename: str, media_type: str, limits: Limits, nesting: Nesting) -> list[ParsedDocument]:
     if not content or content.isspace():
-        raise ParseError("empty_file", f"{filename} is empty")
-    within(limits.bytes, len(content), filename, "bytes")
+        raise ParseError("empty_file", "it is empty")
+    within(limits.bytes, len(content), "bytes")
+    format, told = detect(content, filename, media_type, limits)
     parser = importlib.import_module(format.module)
-    documents: list[ParsedDocument] = parser.parse(content, filename, limits)
+    arguments = (content, filename, limits, nesting) if format.holds else (content, filename, limits)
+    documents: list[ParsedDocument] = parser.parse(*arguments)
     kept = [document for document in documents if document.text and not document.text.isspace()]
     if not kept:
-        raise ParseError("empty_file", f"{filename} holds no text")
-    within(limits.characters, sum(len(document.text) for document in kept), filename, "characters of text")
-    return kept
+        raise ParseError("empty_file", "it holds no text")
+    within(limits.characters, sum(len(document.text) for document in kept), "characters of text")
+    return warned(kept, [told] if told else [])

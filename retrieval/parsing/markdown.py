@@ -4,15 +4,15 @@ markdown-it-py finds the headings (so fences, quotes and lists are respected); o
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import PurePath
 
 from markdown_it import MarkdownIt
 
-from retrieval.parsing.encoding import decode
-from retrieval.parsing.limits import Limits, within
-from retrieval.types import ParsedDocument, Section
+from retrieval.parsing.base.encoding import decode, titled
+from retrieval.parsing.base.limits import Limits, within
+from retrieval.parsing.base.sections import sections
+from retrieval.types import ParsedDocument
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^(title|url)[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
@@ -25,25 +25,15 @@ _blocks = MarkdownIt("commonmark").disable(["inline", "reference"])
 
 
 def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]:
-    text = decode(content, filename, most=limits.characters)
-    within(limits.lines, text.count("\n") + 1, filename, "lines of Markdown")
+    text = decode(content, most=limits.characters)
+    within(limits.lines, text.count("\n") + 1, "lines of Markdown")
     fields: dict[str, str] = {}
     if front := _FRONT_MATTER.match(text):
         fields = {key.lower(): value.strip("\"'") for key, value in _FIELD.findall(front.group(1) or "")}
         text = text[front.end() :]
     headings = list(_headings(text))
-    title = fields.get("title") or next((name for _, _, name in headings if name), PurePath(filename).stem)
+    title = fields.get("title") or next((name for _, _, name in headings if name), titled(filename))
     return [ParsedDocument(text=text, title=title, sections=sections(headings), url=fields.get("url", ""))]
-
-
-def sections(headings: Sequence[tuple[int, int, str]]) -> tuple[Section, ...]:
-    """(character offset, level, name) of each heading to its section, with the path of the headings above it."""
-    path: list[tuple[int, str]] = []
-    found: list[Section] = []
-    for start, level, name in headings:
-        path = [(above, title) for above, title in path if above < level] + [(level, name)]
-        found.append(Section(start=start, headings=tuple(title for _, title in path if title)))
-    return tuple(found)
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:

@@ -1,16 +1,14 @@
 """Plain text: kept as it is; form feeds, where pdftotext and others leave them, count pages."""
 
-from pathlib import PurePath
-
-from retrieval.parsing.encoding import decode
-from retrieval.parsing.limits import Limits, within
+from retrieval.parsing.base.encoding import decode, titled
+from retrieval.parsing.base.limits import Limits, within
 from retrieval.types import ParsedDocument, Section
 
 
 def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]:
-    text = decode(content, filename, most=limits.characters)
-    within(limits.pages, text.count("\f") + 1, filename, "pages")
-    return [ParsedDocument(text=text, title=PurePath(filename).stem, sections=_pages(text))]
+    text = decode(content, most=limits.characters)
+    within(limits.pages, text.count("\f") + 1, "pages")
+    return [ParsedDocument(text=text, title=titled(filename), sections=_pages(text))]
 
 
 def _pages(text: str) -> tuple[Section, ...]:

@@ -1,7 +1,8 @@
 """Documents to passages: by tokens, with exact character offsets, cut where a reader would cut.
 
 A passage ends at a new section; else, once it is at least half full, at the last paragraph, sentence, line or word
-that still fits. The next one repeats its last sentences, so that no answer falls between two passages.
+that still fits. The next one repeats its last sentences, so that no answer falls between two passages. A row, a list
+item, code or the answer of a FAQ that fits into a passage is cut by none.
 """
 
 import re
@@ -13,7 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.base import IntArray
+from models.base import Block, IntArray
+from retrieval.places import place_of
 from retrieval.types import AUTO, ParsedDocument, Section, Span
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|\f")
@@ -25,6 +27,7 @@ _ITEM = re.compile(r"\n(?=[^\S\n]*(?:[-*•‣◦▪·○●■□※]|[①-⑳]
 _LINE = re.compile(r"\n\s*")
 _WORD = re.compile(r"\s+")
 
+_WHOLE = frozenset({"row", "header", "item", "code", "answer"})
 _FULL_ENOUGH = 0.5  # of the size: from here on a passage may end at a paragraph, sentence, line or word
 _SHORT = 32  # tokens: no passage shorter than this is cut off on purpose
 _LONG_TOKEN = 64  # characters a token may stand for; of a longer one every such stretch counts
@@ -34,14 +37,16 @@ _MARKS = 64  # of what continues a character; a longer heap of marks may be cut
 def chunk(
     document: ParsedDocument,
     token_spans: Callable[[str], IntArray],
+    blocks: Sequence[Block] = (),
     *,
     size: int = AUTO.size,
     overlap: int = AUTO.overlap,
 ) -> list[Span]:
     """Passages of at most `size` tokens (one more where a character would be split), ascending, white space trimmed.
 
-    token_spans: text -> (n, 2) character offsets of its tokens. Every visible character is in some passage; equal
-    inputs give equal passages; time grows linearly with the text. A document of at most `size` tokens stays whole.
+    token_spans: text -> (n, 2) character offsets of its tokens. blocks: of the document, ascending starts. Every
+    visible character is in some passage; equal inputs give equal passages; time grows linearly with the text. A
+    document of at most `size` tokens stays whole.
     Raises ValueError unless 0 <= overlap < size.
     """
     if not 0 <= overlap < size:
@@ -53,7 +58,7 @@ def chunk(
     starts = _token_starts(token_spans(text), first, last)
     if len(starts) <= size:
         return [_span(document, starts, first, last)]
-    cutter = _Cutter(text, last, starts, _borders(document), size, overlap)
+    cutter = _Cutter(text, last, starts, _borders(document), _wholes(blocks, starts, size), size, overlap)
     return [_span(document, starts, *_trimmed(text, start, end)) for start, end in cutter.passages(first)]
 
 
@@ -74,6 +79,7 @@ class _Cutter:
     last: int  # offset after the last visible character
     starts: Sequence[int]  # offset of each token, ascending
     borders: _Borders
+    wholes: Sequence[tuple[int, int]]  # what is not to be cut, ascending, apart from each other
     size: int
     overlap: int
 
@@ -81,10 +87,41 @@ class _Cutter:
         found: list[tuple[int, int]] = []
         end = start
         while end < self.last:
-            end = self._visible(self._end(start, end))
+            end = self._visible(self._around_whole(start, self._end(start, end), end))
             found.append((start, end))
-            start = self._visible(self._next_start(start, end))
+            start = self._visible(self._after_whole(self._next_start(start, end), end))
         return found
+
+    def _around_whole(self, start: int, end: int, done: int) -> int:
+        """`end`, or where what it would cut begins, past `done`, or ends, where that fits."""
+        whole = self._whole(end)
+        if whole is None:
+            return end
+        before = whole[0] > self._visible(done)
+        rest = self._tokens(whole[1], self.last)
+        if self._tokens(start, whole[1]) <= self.size and (not before or rest == 0 or rest >= _SHORT):
+            return whole[1]
+        return whole[0] if before else end
+
+    def _after_whole(self, start: int, end: int) -> int:
+        """The next passage's `start`, at most `end`: past what it would begin in the middle of, and at `end` where what
+        stands there would no longer fit.
+        """
+        whole = self._whole(start)
+        if whole is not None:
+            start = min(self._visible(whole[1]), end)
+        following = self._whole(end + 1)
+        if following is not None and following[0] <= end and self._tokens(start, following[1]) > self.size:
+            return end
+        return start
+
+    def _whole(self, offset: int) -> tuple[int, int] | None:
+        """What has `offset` inside."""
+        index = bisect_left(self.wholes, offset, key=lambda whole: whole[0]) - 1
+        return self.wholes[index] if index >= 0 and offset < self.wholes[index][1] else None
+
+    def _tokens(self, start: int, end: int) -> int:
+        return bisect_left(self.starts, end) - bisect_left(self.starts, start)
 
     def _end(self, start: int, done: int) -> int:
         """Where the passage from `start` ends, past `done`, the end of the one before it."""
@@ -138,6 +175,17 @@ class _Cutter:
     def _offset(self, token: int) -> int:
         """Character offset of a token; of the text's end past the last one."""
         return self.starts[max(0, token)] if token < len(self.starts) else self.last
+
+
+def _wholes(blocks: Sequence[Block], starts: Sequence[int], size: int) -> list[tuple[int, int]]:
+    """The outermost blocks that fit into a passage, of those that lose their meaning when they are cut."""
+    found: list[tuple[int, int]] = []
+    for block in sorted(blocks, key=lambda block: (block.start, -block.end)):
+        if block.kind not in _WHOLE or (found and block.start < found[-1][1]):
+            continue
+        if bisect_left(starts, block.end) - bisect_left(starts, block.start) <= size:
+            found.append((block.start, block.end))
+    return found
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -206,7 +254,9 @@ def _continues(text: str, offset: int) -> bool:
 def _span(document: ParsedDocument, starts: Sequence[int], start: int, end: int) -> Span:
     section = _section(document.sections, start, end)
     tokens = bisect_left(starts, end) - bisect_left(starts, start)
-    return Span(start, end, section.headings, _page(document.sections, start), tokens)
+    place = place_of(document.regions, start, end, document.member)
+    page = place.pages[0].page if place.pages else _page(document.sections, start)
+    return Span(start, end, section.headings, page, tokens, place)
 
 
 def _section(sections: Sequence[Section], start: int, end: int) -> Section:

@@ -1,8 +1,9 @@
 """Text to lexical terms, Korean and English: one function for the index and for the query.
 
-Hangul goes through Kiwi's morphemes (content tags only); everything else through one pattern of words, identifiers
-and numbers. Both see the same normalised text, so `Notion에` holds the term that `Notion` asks for. Which tags and
-which words are kept was chosen by BM25's nDCG@10 over nine retrieval sets.
+Hangul goes through Kiwi's morphemes (content tags only), or is cut into pairs of syllables where Kiwi is not installed;
+everything else goes through one pattern of words, identifiers and numbers. Both see the same normalised text, so
+`Notion에` holds the term that `Notion` asks for. Which tags and which words are kept was chosen by BM25's nDCG@10 over
+nine retrieval sets.
 """
 
 import re
@@ -14,6 +15,8 @@ from typing import Any, Self
 
 import snowballstemmer
 
+from models.packages import missing
+
 _HANGUL_RANGE = r"\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
 _HAN_KANA_RANGE = (
     r"\u3005\u3007\u303b\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -21,6 +24,7 @@ _HAN_KANA_RANGE = (
 _LETTER = rf"[^\W{_HANGUL_RANGE}{_HAN_KANA_RANGE}]"  # of any other script; digits and the underscore too
 
 _HANGUL = re.compile(f"[{_HANGUL_RANGE}]")
+_HANGUL_RUN = re.compile(f"[{_HANGUL_RANGE}]+")
 _WORD = re.compile(
     rf"(?P<cjk>[{_HAN_KANA_RANGE}]+)"
     rf"|(?P<number>\d+(?:[.,:]\d+)+(?!{_LETTER}))"
@@ -52,21 +56,32 @@ _SHORT = 2
 class Tokenizer:
     """Lexical terms of a text. Thread-safe; one Korean analyser a process, loaded when it is first needed."""
 
+    def __init__(self, *, korean: bool = True) -> None:
+        self._korean = korean
+
     @classmethod
     def load(cls) -> Self:
         """Returns at once: the Korean model (0.5 s, 320 MB) loads when Hangul first arrives, or in `warm`."""
-        return cls()
+        return cls(korean=missing("kiwipiepy", "kiwipiepy_model") is None)
 
     def warm(self) -> None:
         """Loads the Korean model now; run in a thread, it loads in the background."""
-        _kiwi().tokenize("준비")
+        if self._korean:
+            _kiwi().tokenize("준비")
 
     def terms(self, text: str) -> list[str]:
         """Terms in reading order, duplicates kept. Raises nothing, whatever the text holds."""
         found: list[str] = []
         for block in _blocks(_normalise(text)):
-            found.extend(_mixed_terms(block) if _HANGUL.search(block) else _word_terms(block))
+            found.extend(self._mixed_terms(block) if _HANGUL.search(block) else _word_terms(block))
         return found
+
+    def _mixed_terms(self, block: str) -> list[str]:
+        """Terms of the Hangul and the pattern's for the rest, in the order of the text."""
+        placed = [(match.start(), term) for match in _WORD.finditer(block) for term in _match_terms(match)]
+        placed.extend(_morphemes(block) if self._korean else _syllables(block))
+        placed.sort(key=lambda item: item[0])
+        return [term for _, term in placed]
 
 
 _loading = threading.Lock()
@@ -105,14 +120,17 @@ def _blocks(text: str) -> Iterator[str]:
             yield line[start:]
 
 
-def _mixed_terms(block: str) -> list[str]:
-    """Kiwi's terms for the Hangul and the pattern's for the rest, in the order of the text."""
-    placed = [(match.start(), term) for match in _WORD.finditer(block) for term in _match_terms(match)]
+def _morphemes(block: str) -> Iterator[tuple[int, str]]:
+    """Kiwi's terms, each with its place."""
     for token in _kiwi().tokenize(block):
         if _is_content(token):
-            placed.extend((token.start, term) for term in _korean_terms(token))
-    placed.sort(key=lambda item: item[0])
-    return [term for _, term in placed]
+            yield from ((token.start, term) for term in _korean_terms(token))
+
+
+def _syllables(block: str) -> Iterator[tuple[int, str]]:
+    """Pairs, each with its place: most nouns have two syllables, and a particle spoils only the pair that it is in."""
+    for run in _HANGUL_RUN.finditer(block):
+        yield from ((run.start(), term) for term in _bigrams(run.group()))
 
 
 def _korean_terms(token: Any) -> Sequence[str]:

@@ -4,18 +4,20 @@
 - a number beyond count (`[9]`), unless a list also holds a good one, whose mark then covers it too;
 - links and definitions: `[1](…)` anywhere, `[1]:` at the start of a line;
 - code: inside backticks or a ``` fence, after `=`, `()`, or a name that reads as code (`x[1]`, `sys.argv[1]`,
-  `row_2[1]`). A plain word is prose: `파이썬입니다[1]` and `language[1]` are citations.
+  `row_2[1]`, `x[1][2]`). A plain word is prose: `파이썬입니다[1]` and `language[1]` are citations.
+
+What a mark is, and what of a document could be taken for one: models/quoting/marks.py.
 """
 
 import re
 from dataclasses import dataclass
 
-_NUMBERS = r"\[ {0,2}[0-9]{1,3} {0,2}(?:, {0,2}[0-9]{1,3} {0,2}){0,7}"
-_OPEN = re.compile(rf"\[ {{0,2}}|{_NUMBERS}(?:, {{0,2}})?")
-_CLOSED = re.compile(rf"{_NUMBERS}\]")
+from models.quoting.marks import NUMBERS, TAIL, reads_as_code
+
+_OPEN = re.compile(rf"\[ {{0,2}}|{NUMBERS}(?:, {{0,2}})?")
+_CLOSED = re.compile(rf"{NUMBERS}\]")
 _NUMBER = re.compile(r"[ ,]*([0-9]+)")
-_NAME = re.compile(r"(?<![\w.])[A-Za-z_](?:[\w.]*\w)?\Z", re.ASCII)
-_TAIL = 48
+_ANY = 999  # the highest number that a mark can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,13 @@ class CitationParser:
                 self._read(character)
         return self._take()
 
+    def quote(self, text: str) -> list[Part]:
+        """Words of a document, which cite nothing and leave no code open, whatever they hold."""
+        self._settle("")
+        self._flush()
+        self._text, self._tail = text, ""
+        return self._take()
+
     def finish(self) -> list[Part]:
         """What was held back at the end of the answer."""
         self._settle("")
@@ -78,7 +87,7 @@ class CitationParser:
                 self._held = longer
                 return
             self._settle(character)
-        if character == "[" and not self._code.inside() and not _reads_as_code(self._tail):
+        if character == "[" and not self._code.inside() and not reads_as_code(self._tail):
             self._held = character
         else:
             self._say(character)
@@ -108,7 +117,7 @@ class CitationParser:
 
     def _say(self, text: str) -> None:
         self._text += text
-        self._tail = (self._tail + text)[-_TAIL:]
+        self._tail = (self._tail + text)[-TAIL:]
         self._code.read(text)
 
     def _flush(self) -> None:
@@ -198,8 +207,12 @@ class _JsonState:
                 self._escaped = self._string
 
 
-def _reads_as_code(before: str) -> bool:
-    if before.endswith("()") or before.rstrip(" ").endswith("="):
-        return True
-    name = _NAME.search(before)
-    return name is not None and (len(name[0]) == 1 or not name[0].isalpha())
+def without_marks(text: str) -> str:
+    """An earlier answer, whose marks are of other sources; the blank before a mark goes with it."""
+    parser, kept = CitationParser(_ANY), ""
+    for part in [*parser.feed(text), *parser.finish()]:
+        if isinstance(part, TextPart):
+            kept += part.text
+        elif kept[-1:] in (" ", "\t"):
+            kept = kept[:-1]
+    return kept

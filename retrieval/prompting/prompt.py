@@ -1,25 +1,26 @@
 """Numbered evidence and a question as a prompt; pure.
 
 The fixed system text comes first, the same bytes for every request of a language, so that the engine's prefix cache
-holds it; evidence and question come last. Evidence is delimited and declared to be data.
+holds it; evidence and question come last. Evidence is delimited, declared to be data, and inert
+(models/quoting/inert.py).
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.base import Message, Prompt
+from models.base import Block, Message, Prompt
+from models.quoting.inert import inert
 from models.quoting.sentences import Unit, units
 from models.wire.token_counting import estimate_text_tokens
 from retrieval.language import Language, language
+from retrieval.prompting.citations import without_marks
 from retrieval.prompting.prompt_texts import INSTRUCTIONS, QUESTION, REFUSAL, TOOLS, Style
-from retrieval.types import ScoredChunk
+from retrieval.types import Chunk, ScoredChunk, repeated_header
 
 _COMPACT_TOKENS = 350
 _COMPACT_SOURCES = 3
 _CHARACTERS_PER_TOKEN = 3
-_MARK = re.compile(r"[ \t]?\[\d{1,3}(?:, ?\d{1,3})*\](?!\()")
-_DELIMITER = re.compile(r"<(?=/?\s*sources?\b)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -48,7 +49,8 @@ def build(
         replace(asked, content=f"{sources}\n\n{QUESTION[answer_language]}: {asked.content}"),
         *after,
     )
-    return Prompt(messages, asked.content, tuple(_passage(scored) for scored in evidence))
+    blocks = tuple(_blocks(scored) for scored in evidence)
+    return Prompt(messages, asked.content, tuple(_passage(scored) for scored in evidence), blocks)
 
 
 def refusal(answer_language: Language) -> str:
@@ -58,7 +60,7 @@ def refusal(answer_language: Language) -> str:
 
 def _unmarked(turn: Message) -> Message:
     """A tool's result stays as it is: its brackets are data."""
-    return turn if turn.role == "tool" else replace(turn, content=_MARK.sub("", turn.content))
+    return turn if turn.role == "tool" else replace(turn, content=without_marks(turn.content))
 
 
 def _last_two(history: Sequence[Message]) -> Sequence[Message]:
@@ -68,15 +70,21 @@ def _last_two(history: Sequence[Message]) -> Sequence[Message]:
 
 def _full_sources(evidence: Sequence[ScoredChunk]) -> str:
     sources = "\n".join(
-        f'<source id="{number}"{_title(scored)}>\n{_harmless(scored.chunk.text.strip())}\n</source>'
+        f'<source id="{number}"{_title(scored)}>\n{_shown(scored.chunk)}\n</source>'
         for number, scored in enumerate(evidence, 1)
     )
     return f"<sources>\n{sources}\n</sources>"
 
 
+def _shown(chunk: Chunk) -> str:
+    """Rows with the header of their table, also where it stands in another passage."""
+    text, header = inert(chunk.text, chunk.blocks).strip(), repeated_header(chunk.blocks)
+    return f"{inert(header)}\n{text}" if header else text
+
+
 def _title(scored: ScoredChunk) -> str:
-    title = _heading(scored).replace('"', "'")
-    return f' title="{_harmless(title)}"' if title else ""
+    title = inert(_heading(scored)).replace('"', "'")
+    return f' title="{title}"' if title else ""
 
 
 def _heading(scored: ScoredChunk) -> str:
@@ -91,9 +99,13 @@ def _passage(scored: ScoredChunk) -> str:
     return f"# {heading}\n{scored.chunk.text}" if heading else scored.chunk.text
 
 
-def _harmless(text: str) -> str:
-    """No document can close or open a source."""
-    return _DELIMITER.sub("‹", text)
+def _blocks(scored: ScoredChunk) -> tuple[Block, ...]:
+    """Of `_passage`."""
+    known = scored.chunk.blocks
+    if not known or not (heading := _heading(scored)):
+        return known
+    above = len(f"# {heading}")
+    return Block("heading", 0, above), *(replace(b, start=b.start + above + 1, end=b.end + above + 1) for b in known)
 
 
 def _compact_sources(question: str, evidence: Sequence[ScoredChunk]) -> str:
@@ -106,7 +118,7 @@ def _compact_sources(question: str, evidence: Sequence[ScoredChunk]) -> str:
         text = _best_sentences(asked, scored, left if number == len(first) else left // 2, said)
         left -= estimate_text_tokens(text)
         if text:
-            lines.append(f"[{number}] {_harmless(text)}")
+            lines.append(f"[{number}] {text}")
     return "\n".join(lines)
 
 
@@ -123,8 +135,8 @@ def _best_sentences(asked: frozenset[str], scored: ScoredChunk, tokens: int, sai
         chosen.append(index)
     said |= {found[index].text for index in chosen}
     if found or said:
-        return " ".join(found[index].text for index in sorted(chosen))
-    return " ".join(text.split())[: tokens * _CHARACTERS_PER_TOKEN]
+        return " ".join(inert(found[index].text) for index in sorted(chosen))
+    return inert(" ".join(text.split()))[: tokens * _CHARACTERS_PER_TOKEN]
 
 
 def _overlap(asked: frozenset[str], unit: Unit) -> int:

@@ -7,6 +7,10 @@ passage that leaves has its reason, so a trace can show what was dropped and why
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from models.base import Block
+from models.quoting.structure import blocks as shown
+from retrieval.dates import UPDATED_AT, moment
+from retrieval.places import joined
 from retrieval.types import Candidate, Chunk, DropReason, ScoredChunk
 
 _DUPLICATE = 0.9
@@ -23,12 +27,15 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """floor: 0 keeps everything. keep: evidence at most. tokens: of all evidence; None is no limit."""
+    """floor: 0 keeps everything. keep: evidence at most. tokens: of all evidence; None is no limit. newer_wins: see
+    Retriever.
+    """
 
     floor: float
     keep: int = 8
     tokens: int | None = None
     per_document: int = _PER_DOCUMENT
+    newer_wins: bool = False
 
 
 def select(ranked: Iterable[Ranked], limits: Limits) -> tuple[list[ScoredChunk], list[Candidate]]:
@@ -37,9 +44,13 @@ def select(ranked: Iterable[Ranked], limits: Limits) -> tuple[list[ScoredChunk],
     fates: list[tuple[Ranked, DropReason | None]] = []
     for passage in ranked:
         reason = _reason(passage, kept, limits)
-        fates.append((passage, reason))
-        if reason is None:
+        if reason == "near_duplicate" and limits.newer_wins and (older := _older(passage, kept)) is not None:
+            fates = [(one, "near_duplicate" if one is kept[older] else fate) for one, fate in fates]
+            passage = replace(passage, scored=replace(passage.scored, score=kept[older].scored.score))
+            kept[older], reason = passage, None
+        elif reason is None:
             kept.append(passage)
+        fates.append((passage, reason))
     evidence = _merged([passage.scored for passage in kept])
     within, stopped_by = _within(evidence, limits)
     return within, [Candidate(p.scored, reason or _fate(p.scored, within, stopped_by)) for p, reason in fates]
@@ -54,6 +65,15 @@ def _reason(passage: Ranked, kept: Sequence[Ranked], limits: Limits) -> DropReas
     if sum(other.scored.chunk.document_id == document for other in kept) >= limits.per_document:
         return "document_cap"
     return None
+
+
+def _older(passage: Ranked, kept: Sequence[Ranked]) -> int | None:
+    """The place of its only double, where that was updated before it; None where one of them does not say when."""
+    doubles = [place for place, other in enumerate(kept) if _alike(passage, other)]
+    if len(doubles) != 1:
+        return None
+    here, there = (moment(one.scored.chunk.attributes.get(UPDATED_AT)) for one in (passage, kept[doubles[0]]))
+    return doubles[0] if here is not None and there is not None and here > there else None
 
 
 def _alike(one: Ranked, other: Ranked) -> bool:
@@ -89,14 +109,31 @@ def _neighbours(a: Chunk, b: Chunk) -> bool:
 
 def _joined(group: Sequence[ScoredChunk]) -> Chunk:
     parts = sorted((one.chunk for one in group), key=lambda chunk: chunk.start)
-    text, end = parts[0].text, parts[0].end
+    text, end, blocks = parts[0].text, parts[0].end, parts[0].blocks
     for part in parts[1:]:
+        blocks = _blocks_joined(text, blocks, part, part.start - parts[0].start)
         # Between chunks there is only white space; as many characters keep the offsets true.
         gap = max(part.start - end, 0)
         text += "\n" * gap + part.text[max(end - part.start, 0) :]
         end = max(end, part.end)
     tokens = sum(part.token_count for part in parts)
-    return replace(group[0].chunk, text=text, start=parts[0].start, end=end, token_count=tokens)
+    whole = replace(group[0].chunk, text=text, start=parts[0].start, end=end, token_count=tokens, blocks=blocks)
+    return replace(whole, page=parts[0].page, place=joined([part.place for part in parts]))
+
+
+def _blocks_joined(text: str, blocks: tuple[Block, ...], part: Chunk, shift: int) -> tuple[Block, ...]:
+    """Of a passage that goes on in `part`, `shift` characters into it; one that both have a part of is one again."""
+    if not blocks and not part.blocks:
+        return ()
+    joined = list(blocks or shown(text))
+    for block in part.blocks or shown(part.text):
+        moved = replace(block, start=block.start + shift, end=block.end + shift)
+        last = joined[-1] if joined else None
+        if last is None or moved.start >= last.end:
+            joined.append(moved)
+        elif moved.kind == last.kind and moved.end > last.end:
+            joined[-1] = replace(last, end=moved.end)
+    return tuple(joined)
 
 
 def _within(evidence: Sequence[ScoredChunk], limits: Limits) -> tuple[list[ScoredChunk], DropReason]:

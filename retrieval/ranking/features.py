@@ -4,9 +4,9 @@ Relative features tell candidates of one query apart; signs are the same for all
 answered at all. Nothing depends on corpus size, score scale or language, so one ranker serves every store.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,12 @@ class Candidates:
     """n candidates of one query, aligned.
 
     documents: (n,) equal for chunks of one document. scores: leg or stage -> (n,) float32, exact for every candidate.
-    texts, titles: lexical terms of each.
+    texts: lexical terms of each.
     """
 
     documents: Sequence[str]
     scores: Mapping[str, FloatArray]
     texts: Sequence[Sequence[str]]
-    titles: Sequence[Sequence[str]]
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -45,20 +44,17 @@ class Query:
     idf: FloatArray
 
 
-def relative(query: Query, candidates: Candidates) -> dict[str, FloatArray]:
-    """Feature name -> (n,) float32, each centred on the query's candidates."""
-    weights = dict(zip(query.terms, query.idf.tolist(), strict=True))
-    total = sum(weights.values()) + _EPSILON
-    rarest = max(weights, key=weights.__getitem__, default="")
-    texts = [set(text) for text in candidates.texts]
+def relative(candidates: Candidates) -> dict[str, FloatArray]:
+    """Feature name -> (n,) float32, each centred on the query's candidates.
+
+    rare_siblings: log of the number of its document's candidates, times the share of documents among all candidates:
+    where most documents give one, several are a document that is about everything; where all are long, nothing follows.
+    """
     columns = {name: standardised(values) for name, values in candidates.scores.items()}
     columns["bm25_in_doubt"] = columns["bm25"] * _doubt(candidates.scores["dense"])
-    columns["coverage"] = _array(_weight(weights, text) / total for text in texts)
-    columns["rarest"] = _array(rarest in text for text in texts)
-    columns["title"] = _array(_weight(weights, set(title)) / total for title in candidates.titles)
-    columns["pairs"] = _pair_coverage(query, candidates)
-    columns["length"] = np.log1p(_array(len(text) for text in candidates.texts))
-    columns["siblings"] = np.log(_array(candidates.documents.count(d) for d in candidates.documents))
+    counts = Counter(candidates.documents)
+    documents = np.float32(len(counts) / max(len(candidates), 1))
+    columns["rare_siblings"] = documents * np.log(_array(counts[name] for name in candidates.documents))
     return {name: values - values.mean() if len(values) else values for name, values in columns.items()}
 
 
@@ -84,14 +80,6 @@ def _array(values: object) -> FloatArray:
 
 def _weight(weights: Mapping[str, float], terms: set[str]) -> float:
     return sum(weights[term] for term in weights.keys() & terms)
-
-
-def _pair_coverage(query: Query, candidates: Candidates) -> FloatArray:
-    """Share of the query's neighbouring term pairs that stand side by side in the text."""
-    pairs = set(pairwise(query.terms))
-    if not pairs:
-        return np.zeros(len(candidates), np.float32)
-    return _array(len(pairs & set(pairwise(text))) / len(pairs) for text in candidates.texts)
 
 
 def _doubt(dense: FloatArray) -> np.float32:

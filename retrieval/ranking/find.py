@@ -19,27 +19,34 @@ from retrieval.indexes.base.leg import Leg, exact_scores
 from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.fusion import convex
 from retrieval.ranking.ranker import Ranker
-from retrieval.ranking.rerank import rerank
+from retrieval.ranking.rare import FEW, FIRST, rarest, within
+from retrieval.ranking.rerank import Positions, rerank
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan, Stages
-from retrieval.store.types import Passage
+from retrieval.store.base.values import Passage
 from retrieval.threads import Threads
 from retrieval.types import Hit, QueryVectors
 
 T = TypeVar("T")
 
+_LOOKED_AT = 6  # of the rarest terms
+
 
 @dataclass(frozen=True, slots=True)
 class SearchedStore:
-    """One vector store of a query: its legs, and how terms and passages are looked up (both may block).
+    """One vector store of a query: its legs, and how terms and passages are looked up (all may block).
 
-    keys: that may be found; None is everything. filter: the same for a leg that evaluates filters itself.
+    holding: term, how many at most, keys that may be found -> keys of passages with it. keys: that may be found; None
+    is everything. filter: the same for a leg that evaluates filters itself. behind: changes that its legs lack because
+    they could not be written.
     """
 
     legs: Sequence[Leg]
     frequencies: Callable[[Sequence[str]], Frequencies | None]
+    holding: Callable[[str, int, Set[int] | None], Sequence[int]]
     load: Callable[[Sequence[int]], Mapping[int, Passage]]
     keys: Set[int] | None = None
     filter: Filter | None = None
+    behind: int = 0
 
     def allowed(self, leg: Leg) -> Allowed:
         if leg.filters and self.filter is not None:
@@ -67,7 +74,9 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Candidates after fusion, best first, before any rerank stage."""
+    """Candidates after fusion, best first, before any rerank stage. rare: of each of the rarest terms, which of
+    `passages` hold it.
+    """
 
     vectors: QueryVectors
     passages: Sequence[Passage]
@@ -75,6 +84,7 @@ class Found:
     candidates: Candidates
     fused: FloatArray
     legs: Mapping[str, Sequence[Hit]]
+    rare: Sequence[Set[int]] = ()
 
 
 class _Place(NamedTuple):
@@ -89,23 +99,28 @@ async def find(
     stores: Sequence[SearchedStore],
     ranker: Ranker,
     limit: int,
-    title_terms: Callable[[str], Sequence[str]],
     clock: Clock,
     reads: Threads,
 ) -> Found:
-    """`limit` from each leg that the ranker names, exact scores of all in every leg, fused, the best `limit` loaded.
+    """`limit` from each leg that the ranker names, and the rarest terms' passages; exact scores of all in every leg,
+    fused, the best `limit` loaded.
 
     reads: the store's.
     """
+    terms = list(dict.fromkeys(query.terms))
     with clock.stage("legs"):
-        legs, pool = await _candidates(stores, ranker, limit)
+        (legs, pool), (idf, holders) = await asyncio.gather(
+            _candidates(stores, ranker, limit), asyncio.to_thread(_rarity, stores, terms)
+        )
+        pool = list(dict.fromkeys([*pool, *(place for each in holders for place in each)]))
     with clock.stage("fusion"):
         exact = await _exact(stores, pool)
         fused = convex({name: scores for name, scores in exact.items() if name in ranker.legs}, ranker.legs)
-        order = np.argsort(-fused, kind="stable")[:limit]
+        found = {place: i for i, place in enumerate(pool)}
+        rare = [{found[place] for place in each} for each in holders]
+        order = within(np.argsort(-fused, kind="stable"), rare, limit)[:limit]
     with clock.stage("load"):
-        terms = list(dict.fromkeys(query.terms))
-        loaded, idf = await reads.run(_loaded, stores, [pool[i] for i in order], terms)
+        loaded = await reads.run(_loaded, stores, [pool[i] for i in order])
         # A passage that was deleted since the legs ran is simply no candidate any more.
         order = np.array([i for i in order if pool[i] in loaded], np.intp)
         passages = [loaded[pool[i]] for i in order]
@@ -113,9 +128,9 @@ async def find(
             documents=[p.chunk.document_id for p in passages],
             scores={name: values[order] for name, values in exact.items()},
             texts=[p.terms for p in passages],
-            titles=[title_terms(p.chunk.title) for p in passages],
         )
-    return Found(query, passages, Query(terms, idf), candidates, fused[order], legs)
+    held = [{at for at, i in enumerate(order.tolist()) if i in each} for each in rare]
+    return Found(query, passages, Query(terms, idf), candidates, fused[order], legs, held)
 
 
 async def _candidates(
@@ -151,19 +166,34 @@ async def _exact(stores: Sequence[SearchedStore], pool: Sequence[_Place]) -> dic
     return exact
 
 
-def _loaded(
-    stores: Sequence[SearchedStore], wanted: Sequence[_Place], terms: Sequence[str]
-) -> tuple[dict[_Place, Passage], FloatArray]:
-    """Passages, and the idf of terms in all stores together: a change of threads costs more than either."""
+def _rarity(stores: Sequence[SearchedStore], terms: Sequence[str]) -> tuple[FloatArray, list[Sequence[_Place]]]:
+    """The idf of terms in all stores together, and where the passages of the rarest are, as far as they may be found.
+
+    Frequencies count removed passages for a while, so those of the rarest few are looked at.
+    """
+    frequencies = together([store.frequencies(terms) for store in stores], len(terms))
+    counted = sorted((count, term) for term, count in zip(terms, frequencies.holding, strict=True) if count)
+    holders = [
+        [_Place(number, key) for number, store in enumerate(stores) for key in store.holding(term, FEW + 1, store.keys)]
+        for count, term in counted[:_LOOKED_AT]
+        if count <= _LOOKED_AT * FEW
+    ]
+    return frequencies.idf(), rarest(holders)
+
+
+def _loaded(stores: Sequence[SearchedStore], wanted: Sequence[_Place]) -> dict[_Place, Passage]:
     found: dict[_Place, Passage] = {}
     for number, store in enumerate(stores):
         if keys := [place.key for place in wanted if place.store == number]:
             found |= {_Place(number, key): passage for key, passage in store.load(keys).items()}
-    return found, together([store.frequencies(terms) for store in stores], len(terms)).idf()
+    return found
 
 
 async def rank(found: Found, plan: RerankPlan, clock: Clock, keep: int = STAGE_2_KEEPS) -> Ranking:
-    """Both rerank stages over `found`; a budget of 0 runs none. keep: passages wanted at the end, 12 at least."""
+    """Both rerank stages over `found`, then the rarest terms' passages among the first; a budget of 0 runs no stage.
+
+    keep: passages wanted at the end, 12 at least.
+    """
     stages = Stages(
         plan,
         found.vectors.text,
@@ -176,18 +206,31 @@ async def rank(found: Found, plan: RerankPlan, clock: Clock, keep: int = STAGE_2
     )
     start = np.arange(len(found.passages), dtype=np.intp)
     done = await rerank(start, stages.of(keep) if len(start) else [], plan.seconds)
-    last = list(done.orders)[-1] if done.orders else "fused"
+    orders = {"fused": start} | dict(done.orders)
+    last = list(orders)[-1]
+    order = orders[last] = within(done.order, found.rare, FIRST)
     keys = [passage.chunk.key for passage in found.passages]
     with clock.stage("calibrate"):
-        probability = stages.probability(last)
+        probability = _lifted(stages.probability(last)[order], order, done.order)
     scores = stages.scores()
     return Ranking(
-        passages=[found.passages[i] for i in done.order],
-        scores=[scores[i] for i in done.order],
-        probability=probability[done.order],
+        passages=[found.passages[i] for i in order],
+        scores=[scores[i] for i in order],
+        probability=probability,
         legs=found.legs,
-        orders={"fused": keys} | {stage: [keys[i] for i in order] for stage, order in done.orders.items()},
+        orders={stage: [keys[i] for i in each] for stage, each in orders.items()},
         kept=done.kept,
         degraded=done.degraded,
         skipped=done.skipped,
     )
+
+
+def _lifted(probability: FloatArray, order: Positions, before: Positions) -> FloatArray:
+    """Aligned with order. What came among the first by its terms is as likely as the last of those that were there, so
+    that it stays behind them and nothing becomes evidence that would else be none.
+    """
+    was = set(before[:FIRST].tolist())
+    came = [at for at, i in enumerate(order[:FIRST].tolist()) if i not in was]
+    if came:
+        probability[came] = np.maximum(probability[came], probability[came[0] - 1])
+    return probability

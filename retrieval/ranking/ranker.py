@@ -30,9 +30,9 @@ class Stage:
     bias: float
     neutral: Mapping[str, float] = field(default_factory=dict)
 
-    def order(self, query: Query, candidates: Candidates) -> FloatArray:
+    def order(self, candidates: Candidates) -> FloatArray:
         """(n,) float32; higher is better; comparable only inside this query."""
-        columns = relative(query, candidates)
+        columns = relative(candidates)
         weighted = [columns[name] * np.float32(weight) for name, weight in self.relative.items() if name in columns]
         order: FloatArray = np.sum(weighted, axis=0, dtype=np.float32)
         return order

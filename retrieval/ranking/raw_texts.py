@@ -111,10 +111,9 @@ def _probability(
         documents=[str(i) for i in range(len(words))],
         scores={"bm25": bm25(terms, dict(zip(unique, weights.tolist(), strict=True)), words), **scores},
         texts=words,
-        titles=[()] * len(words),
     )
     asked = Query(unique, weights)
-    return stage.probability(stage.order(asked, candidates), asked, candidates)
+    return stage.probability(stage.order(candidates), asked, candidates)
 
 
 def inverse_frequency(terms: Sequence[str], texts: Sequence[Sequence[str]]) -> FloatArray:

@@ -1,21 +1,22 @@
 """The search pipeline: a question to numbered evidence, one line a stage.
 
 embed -> every leg of every vector store, 100 each -> exact scores of every candidate in all legs -> fuse -> stage 1,
-late interaction (100 -> 30) -> stage 2, the learned order or a cross-encoder, and its probability (30 -> 12) -> context
-filter.
+late interaction (100 -> 30) -> stage 2, the learned order or a cross-encoder, and its probability (30 -> 12) -> the
+rarest terms' passages among the first -> context filter.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from models.base import Embedder
+from retrieval.characters import same, visible
 from retrieval.clock import Clock
-from retrieval.filters.syntax import parse
+from retrieval.filters.syntax import Filter, parse
 from retrieval.indexes.follow import Indexes
 from retrieval.indexes.manager import IndexManager
 from retrieval.passages.tokenize import Tokenizer
@@ -24,10 +25,10 @@ from retrieval.ranking.find import Found, Ranking, SearchedStore, find, rank
 from retrieval.ranking.query_cache import QueryCache
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan
+from retrieval.ranking.validity import Validity
+from retrieval.store.base.values import Expired, NamedStore
 from retrieval.store.store import Store
 from retrieval.types import Candidate, DropReason, QueryVectors, Retrieval, ScoredChunk, SearchParams
-
-_CACHED_TITLES, _USUAL_TITLE = 8192, 256  # characters: longer ones are cut into terms each time
 
 
 class Retriever:
@@ -40,25 +41,30 @@ class Retriever:
         embedder: Embedder,
         tokenizer: Tokenizer,
         plan: RerankPlan | None = None,
+        *,
+        newer_wins: bool = True,
     ) -> None:
+        """newer_wins: of passages with the same words the one whose document says that it was updated later is kept."""
+        self._newer_wins = newer_wins
         self._store = store
         self._manager = manager
         self._embedder = embedder
         self._tokenizer = tokenizer
         self.plan = plan or RerankPlan(Ranker.load())
         self._cache = QueryCache()
-        self._usual_title_terms = lru_cache(_CACHED_TITLES)(tokenizer.terms)
+        self._validity = Validity(store.passages.bounded, store.clock)
 
     def with_plan(self, plan: RerankPlan) -> "Retriever":
         """The same indexes under other rerank stages."""
-        return Retriever(self._store, self._manager, self._embedder, self._tokenizer, plan)
+        newer = self._newer_wins
+        return Retriever(self._store, self._manager, self._embedder, self._tokenizer, plan, newer_wins=newer)
 
-    async def search(self, owner: str, store_ids: Sequence[str], query: str, params: SearchParams) -> Retrieval:
-        """Evidence from all of `store_ids` together. Raises NotFound for a store that is not this owner's."""
+    async def search(self, owner: str, stores: Sequence[NamedStore], query: str, params: SearchParams) -> Retrieval:
+        """Evidence from all of `stores` together, as they were resolved for this owner. Raises Expired."""
         clock = Clock()
         with clock.stage("embed"):
             vectors = await self.vectors(query)
-        ranking = await self.rank(owner, store_ids, vectors, params, clock) if store_ids else Ranking()
+        ranking = await self.rank(owner, stores, vectors, params, clock) if stores else Ranking()
         with clock.stage("context"):
             evidence, candidates = self._filtered(ranking, params)
         return Retrieval(
@@ -72,7 +78,11 @@ class Retriever:
         )
 
     async def vectors(self, query: str) -> QueryVectors:
-        """The query as every leg and stage needs it; the last ones are remembered."""
+        """The query as every leg and stage needs it; the last ones are remembered.
+
+        Read as documents are: what nobody sees in it is not looked for.
+        """
+        query = visible(same(query)).strip() or query
         if (cached := self._cache.get(query)) is not None:
             return cached
         terms = asyncio.create_task(asyncio.to_thread(self._tokenizer.terms, query))
@@ -87,54 +97,67 @@ class Retriever:
         return vectors
 
     async def rank(
-        self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, params: SearchParams, clock: Clock
+        self, owner: str, stores: Sequence[NamedStore], vectors: QueryVectors, params: SearchParams, clock: Clock
     ) -> Ranking:
-        """Every candidate of the vector stores, ranked together. Raises NotFound, InvalidFilter."""
-        wanted, reads = list(dict.fromkeys(store_ids)), self._store.reads
+        """Every candidate of the vector stores, ranked together. Raises Expired, NotFound, InvalidFilter."""
+        wanted, reads = {store.id: store for store in stores}, self._store.reads
         threads = reads if self._manager.are_open(wanted) else self._manager.openings
-        stores = await threads.run(self._opened, owner, wanted, vectors, params.filters)
-        found = await find(vectors, stores, self.plan.ranker, params.candidates, self._title_terms, clock, reads)
+        opened = await threads.run(self._opened, owner, list(wanted.values()), vectors, params.filters)
+        found = await find(vectors, opened, self.plan.ranker, params.candidates, clock, reads)
         plan = self.plan if params.rerank else replace(self.plan, seconds=0.0)
-        return await rank(found, plan, clock, params.keep)
+        ranking = await rank(found, plan, clock, params.keep)
+        if behind := sum(each.behind for each in opened):
+            late = f"index: {behind} changes behind; it cannot be written at present"
+            ranking = replace(ranking, degraded=(late, *ranking.degraded))
+        return ranking
 
     async def find(
-        self, owner: str, store_id: str, vectors: QueryVectors, limit: int, keys: Set[int] | None, clock: Clock
+        self, owner: str, store: NamedStore, vectors: QueryVectors, limit: int, keys: Set[int] | None, clock: Clock
     ) -> Found:
         """The fused candidates of one store, before any rerank stage. keys: that may be found; None is everything.
 
         Raises NotFound.
         """
-        indexes = await self._manager.openings.run(self._manager.indexes, store_id)
-        store = replace(self._searched(owner, store_id, indexes, vectors), keys=keys)
-        return await find(vectors, [store], self.plan.ranker, limit, self._title_terms, clock, self._store.reads)
+        indexes = await self._manager.openings.run(self._manager.indexes, store.id)
+        searched = replace(self._searched(owner, store, indexes, vectors), keys=keys)
+        return await find(vectors, [searched], self.plan.ranker, limit, clock, self._store.reads)
 
     def _opened(
-        self, owner: str, store_ids: Sequence[str], vectors: QueryVectors, filters: Mapping[str, Any] | None
+        self, owner: str, stores: Sequence[NamedStore], vectors: QueryVectors, filters: Mapping[str, Any] | None
     ) -> list[SearchedStore]:
-        """Each is checked first: whether it is this owner's, and has not expired."""
+        """One small statement a store, where there is no filter and the indexes are open."""
         filter = parse(filters) if filters else None
         opened = []
-        for store_id in store_ids:
-            self._store.use(owner, store_id)
-            store = self._searched(owner, store_id, self._manager.indexes(store_id), vectors)
-            if filter is not None:
-                pushed_down = all(leg.filters for leg in store.legs)
-                keys = None if pushed_down else self._store.allowed_keys(owner, store_id, filter)
-                store = replace(store, keys=keys, filter=filter)
-            opened.append(store)
+        for store in stores:
+            if store.expired:
+                raise Expired(f"vector store {store.id!r} has expired")
+            self._store.vector_stores.use(store)
+            searched = self._searched(owner, store, self._manager.indexes(store.id, store.head), vectors)
+            if behind := self._manager.behind(store.id, store.head):
+                searched = replace(searched, behind=behind)
+            opened.append(self._allowed(searched, owner, store, filter))
         return opened
 
-    def _searched(self, owner: str, store_id: str, indexes: Indexes, vectors: QueryVectors) -> SearchedStore:
-        load = partial(self._store.load_passages, owner, store_id)
-        return SearchedStore(indexes.legs(vectors), indexes.frequencies, load)
+    def _allowed(self, searched: SearchedStore, owner: str, store: NamedStore, filter: Filter | None) -> SearchedStore:
+        """With what may be found there: what passes the filter, and holds now."""
+        hidden = self._validity.hidden(owner, store, filter)
+        if hidden:
+            passages = self._store.passages
+            keys = passages.allowed_keys(owner, store, filter) if filter is not None else passages.keys(owner, store)
+            return replace(searched, keys=keys - hidden)
+        if filter is None:
+            return searched
+        if all(leg.filters for leg in searched.legs):
+            return replace(searched, filter=filter)
+        return replace(searched, keys=self._store.passages.allowed_keys(owner, store, filter), filter=filter)
 
-    def _title_terms(self, title: str) -> Sequence[str]:
-        """Remembered, where the title is not so long that 8,192 of its kind would be a lot of memory."""
-        return self._usual_title_terms(title) if len(title) <= _USUAL_TITLE else self._tokenizer.terms(title)
+    def _searched(self, owner: str, store: NamedStore, indexes: Indexes, vectors: QueryVectors) -> SearchedStore:
+        load = partial(self._store.passages.load, owner, store)
+        return SearchedStore(indexes.legs(vectors), indexes.frequencies, indexes.holding, load)
 
     def _filtered(self, ranking: Ranking, params: SearchParams) -> tuple[list[ScoredChunk], list[Candidate]]:
         floor = self.plan.floor if params.min_score is None else params.min_score
-        limits = Limits(floor=floor, keep=params.keep, tokens=params.token_budget)
+        limits = Limits(floor=floor, keep=params.keep, tokens=params.token_budget, newer_wins=self._newer_wins)
         ranked: list[Ranked] = []
         left: list[Candidate] = []
         for place, passage in enumerate(ranking.passages):

@@ -13,7 +13,7 @@ from retrieval.clock import Clock
 from retrieval.ranking.features import Candidates, Query
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.rerank import Positions, RerankStage
-from retrieval.store.types import Passage
+from retrieval.store.base.values import Passage
 from retrieval.types import indexed_text
 
 STAGE_1_KEEPS = 30
@@ -99,7 +99,7 @@ class Stages:
     async def _cross_encoder(self, positions: Positions) -> FloatArray:
         assert self._plan.reranker is not None
         chunks = [self._passages[i].chunk for i in positions]
-        texts = [indexed_text(chunk.title, chunk.headings, chunk.text) for chunk in chunks]
+        texts = [indexed_text(chunk.title, chunk.headings, chunk.text, chunk.blocks) for chunk in chunks]
         with self._clock.stage("rerank2"):
             logits = await self._plan.reranker.score(self._text, texts)
         read = np.full(len(self._passages), np.nan, np.float32)
@@ -108,7 +108,7 @@ class Stages:
         return logits
 
     def _order(self, stage: str) -> FloatArray:
-        self._orders[stage] = self._plan.ranker.stages[stage].order(self._query, self._candidates)
+        self._orders[stage] = self._plan.ranker.stages[stage].order(self._candidates)
         return self._orders[stage]
 
     def probability(self, stage: str) -> FloatArray:

@@ -1,5 +1,5 @@
-"""The source of truth, in SQLite: vector stores, files, passages, vectors, the change log.
+"""The source of truth, in SQLite or PostgreSQL: vector stores, files, passages, vectors, change log, ingest queue.
 
-Door: lock, store, types.
-Imports: retrieval.database, retrieval.filters.
+Door: store.
+Imports: retrieval.blobs, retrieval.database, retrieval.filters, retrieval.store.base, retrieval.store.migrations.
 """

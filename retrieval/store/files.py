@@ -1,27 +1,45 @@
-"""Uploaded files."""
+"""Uploaded files: their names here, their bytes in the blob store."""
 
-import hashlib
 import secrets
-import sqlite3
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
-from retrieval.store.database import Database
-from retrieval.store.publish import remove_version
-from retrieval.store.rows import cursor_values, file_of, page
-from retrieval.store.types import File, NotFound, Page
+from sqlalchemy import Connection, Row, and_, bindparam, case, select
 
-Order = Literal["asc", "desc"]
-_SAME = "SELECT * FROM files WHERE owner = ? AND purpose = ? AND filename = ? AND sha256 = ?"
+from retrieval.blobs.errors import BlobMissing
+from retrieval.database.engine import Database
+from retrieval.store.base.attaching import remove_attachment
+from retrieval.store.base.guards import UNEXPIRED, file_row, lock_stores, lock_uploads, locked_file
+from retrieval.store.base.removal import remove_file
+from retrieval.store.base.repository import Repository
+from retrieval.store.base.rows import Order, cursor_values, file_of, page
+from retrieval.store.base.tables import attachments, files
+from retrieval.store.base.uses import Uses
+from retrieval.store.base.values import File, Page
+from retrieval.store.blobs import Blobs
+
+_C = files.c
+_SAME = select(files).where(
+    and_(*(column == bindparam(column.name) for column in (_C.owner, _C.purpose, _C.filename, _C.sha256)))
+)
+_SAME_EXPIRED = _SAME.where(_C.expires_at <= bindparam("now"))
+_OF_OWNER = select(files).where(_C.owner == bindparam("owner"), UNEXPIRED)
+_OF_PURPOSE = _OF_OWNER.where(_C.purpose == bindparam("purpose"))
+_HOLDING = select(attachments).where(attachments.c.file == bindparam("number")).order_by(attachments.c.store)
 
 
-class Files(Database):
+class Files(Repository):
     """/v1/files. A file whose time is over is not found, also where `expire` has not removed it yet."""
 
-    def add_file(
+    def __init__(self, database: Database, clock: Callable[[], float], uses: Uses, blobs: Blobs) -> None:
+        super().__init__(database, clock, uses)
+        self._blobs = blobs
+
+    def add(
         self,
         owner: str,
         filename: str,
-        content: bytes,
+        content: bytes | BinaryIO,
         media_type: str = "",
         purpose: str = "assistants",
         *,
@@ -29,29 +47,44 @@ class Files(Database):
     ) -> File:
         """The same bytes under the same name and purpose are the same file: uploading them again changes nothing, but
         that it stays as long as the longest-lived upload wants. expires_seconds: from now; None keeps it for ever.
+
+        content: read to its end, a piece at a time.
         """
-        digest, now = hashlib.sha256(content).hexdigest(), self.now
-        same = (owner, purpose, filename, digest)
-        expires_at = None if expires_seconds is None else now + expires_seconds
-        with self.write() as db:
-            for gone in db.execute(f"{_SAME} AND expires_at <= ?", (*same, now)).fetchall():
-                remove_file(db, gone)
-            db.execute("INSERT OR IGNORE INTO contents (sha256, content) VALUES (?, ?)", (digest, content))
-            db.execute(
-                "INSERT INTO files (id, owner, filename, media_type, purpose, sha256, bytes, created_at, expires_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (owner, purpose, filename, sha256) DO UPDATE"
-                " SET expires_at = max(expires_at, excluded.expires_at)",  # of these null, for ever, is the greatest
-                (_new_id(), owner, filename, media_type, purpose, digest, len(content), now, expires_at),
-            )
-            return file_of(db.execute(_SAME, same).fetchone())
+        with self._blobs.staged(content) as staged:
+            same = {"owner": owner, "purpose": purpose, "filename": filename, "sha256": staged.digest}
+            row = {"id": _new_id(), **same, "media_type": media_type, "bytes": staged.bytes}
+            while True:
+                self._blobs.put(staged)
+                with self._database.write() as db:
+                    self._remove_expired(db, same)
+                    now = self._now
+                    expires_at = None if expires_seconds is None else now + expires_seconds
+                    db.execute(self._upsert(), {**row, "created_at": now, "expires_at": expires_at})
+                    if self._blobs.keep(db, staged):
+                        return file_of(db.execute(_SAME, same).one())
 
-    def get_file(self, owner: str, file_id: str) -> File:
+    def _remove_expired(self, db: Connection, same: Mapping[str, str]) -> None:
+        expired = {**same, "now": self._now}
+        if (found := db.execute(_SAME_EXPIRED, expired).first()) is not None:
+            lock_uploads(db, found)
+            if (still := db.execute(_SAME_EXPIRED, expired).first()) is not None:
+                delete_file(db, still)
+
+    def _upsert(self) -> Any:
+        """Of both times the later one; null is for ever."""
+        row = self._database.insert(files)
+        new = row.excluded.expires_at
+        later = case((_C.expires_at.is_(None) | new.is_(None), None), (_C.expires_at > new, _C.expires_at), else_=new)
+        return row.on_conflict_do_update(
+            index_elements=["owner", "purpose", "filename", "sha256"], set_={"expires_at": later}
+        )
+
+    def get(self, owner: str, file_id: str) -> File:
         """Raises NotFound."""
-        with self.read() as db:
-            return file_of(file_row(db, owner, file_id, self.now))
+        with self._database.read() as db:
+            return file_of(file_row(db, owner, file_id, self._now))
 
-    def list_files(
+    def page(
         self,
         owner: str,
         purpose: str | None = None,
@@ -62,46 +95,47 @@ class Files(Database):
         before: str | None = None,
     ) -> Page[File]:
         """By creation. after, before: file ids. Raises UnknownCursor."""
-        now = self.now
-        where, values = "owner = ? AND coalesce(expires_at > ?, 1)", list[str | int]([owner, now])
-        if purpose is not None:
-            where, values = where + " AND purpose = ?", [*values, purpose]
-        with self.read() as db:
-            cursors = cursor_values(lambda cursor: int(file_row(db, owner, cursor, now)["n"]), after, before)
-            rows, more = page(db, "SELECT * FROM files", where, values, "n", limit, order, *cursors)
+        now = self._now
+        wanted = _OF_OWNER if purpose is None else _OF_PURPOSE.params(purpose=purpose)
+        with self._database.read() as db:
+            cursors = cursor_values(lambda cursor: int(file_row(db, owner, cursor, now).n), after, before)
+            rows, more = page(db, wanted.params(owner=owner, now=now), _C.n, limit, order, *cursors)
             return Page([file_of(row) for row in rows], more)
 
-    def file_content(self, owner: str, file_id: str) -> bytes:
-        """The bytes as they were uploaded. Raises NotFound."""
-        with self.read() as db:
-            digest = file_row(db, owner, file_id, self.now)["sha256"]
-            content: bytes = db.execute("SELECT content FROM contents WHERE sha256 = ?", (digest,)).fetchone()[0]
-            return content
+    def open(self, owner: str, file_id: str) -> tuple[File, BinaryIO]:
+        """The bytes as they were uploaded; to be closed by the caller. Raises NotFound, BlobMissing."""
+        file = self.get(owner, file_id)
+        try:
+            return file, self._blobs.open(file.sha256)
+        except BlobMissing:
+            self.get(owner, file_id)  # raises NotFound where it was deleted meanwhile
+            raise
 
-    def delete_file(self, owner: str, file_id: str) -> None:
-        """Also takes it out of every vector store. Raises NotFound."""
-        with self.write() as db:
-            remove_file(db, file_row(db, owner, file_id, self.now))
+    def content(self, owner: str, file_id: str) -> bytes:
+        """All of `open`."""
+        with self.open(owner, file_id)[1] as stream:
+            return stream.read()
+
+    def delete(self, owner: str, file_id: str) -> None:
+        """Also takes it out of every vector store, on a full disk too: its bytes then go at once. Raises NotFound."""
+
+        def delete() -> None:
+            with self._database.write() as db:
+                delete_file(db, locked_file(db, owner, file_id, self._now))
+
+        self._database.freeing(delete)
+        if self._database.short_of_room:
+            self._blobs.sweep()
+            self._database.reclaim()
 
 
-def remove_file(db: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """With what every vector store has of it, and its bytes where no other file has the same."""
-    for attached in db.execute("SELECT version FROM store_files WHERE file = ?", (row["n"],)).fetchall():
-        remove_version(db, attached["version"])
-    db.execute("DELETE FROM files WHERE n = ?", (row["n"],))
-    db.execute(
-        "DELETE FROM contents WHERE sha256 = :digest AND NOT EXISTS (SELECT 1 FROM files WHERE sha256 = :digest)",
-        {"digest": row["sha256"]},
-    )
-
-
-def file_row(db: sqlite3.Connection, owner: str, file_id: str, now: int) -> sqlite3.Row:
-    """Raises NotFound."""
-    sql = "SELECT * FROM files WHERE id = ? AND owner = ? AND coalesce(expires_at > ?, 1)"
-    row: sqlite3.Row | None = db.execute(sql, (file_id, owner, now)).fetchone()
-    if row is None:
-        raise NotFound(f"no file {file_id!r}")
-    return row
+def delete_file(db: Connection, row: Row[Any]) -> None:
+    """row: its uploads are locked. It leaves every vector store, and its bytes go where no other file has the same."""
+    held = db.execute(_HOLDING, {"number": row.n}).all()
+    lock_stores(db, (attachment.store for attachment in held))
+    for attachment in db.execute(_HOLDING, {"number": row.n}).all():  # those that did not leave meanwhile
+        remove_attachment(db, attachment)
+    remove_file(db, row.n, row.sha256)
 
 
 def _new_id() -> str:

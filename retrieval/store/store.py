@@ -1,189 +1,196 @@
-"""The source of truth: vector stores, files, passages and their vectors, in SQLite.
+"""The source of truth: vector stores, files, passages and their vectors, in SQLite or PostgreSQL.
 
 Every call takes the owner, and another owner's id is NotFound. What a call has returned from is on disk: kill -9 at any
-instant loses nothing of it. Indexes are derived from here by the change log (retrieval/indexes/manager.py).
+instant loses nothing of it. Indexes are derived from here by the change log (retrieval/store/changes.py).
+
+Importing this loads no database: `Store.open` does.
 """
 
 import secrets
-import sqlite3
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from retrieval.store.attached import Batches, StoreFiles, attach
-from retrieval.store.chunks import Changes, Passages
-from retrieval.store.database import Database, live_store, store_number, to_json
-from retrieval.store.files import Files, Order
-from retrieval.store.leftovers import Leftovers
-from retrieval.store.lock import DataDirLock, Holder, holder_of
-from retrieval.store.publish import Publishing
-from retrieval.store.rows import cursor_values, page, vector_store_of
-from retrieval.store.types import (
-    STORE_PREFIX,
-    Attachment,
-    DataDirLocked,
-    EmbedderMismatch,
-    File,
-    FileCounts,
-    NamedStore,
-    NewerDatabase,
-    NotFound,
-    Page,
-    Passage,
-    StoreError,
-    StoreFile,
-    VectorStore,
-)
-from retrieval.store.versions import Vectors, Versions
+from retrieval.database.errors import StoreError
+from retrieval.database.lock import DataDirLock
+from retrieval.database.reserve import Reserve
+from retrieval.threads import Threads
 
-__all__ = [
-    "DataDirLock",
-    "DataDirLocked",
-    "EmbedderMismatch",
-    "File",
-    "Holder",
-    "NewerDatabase",
-    "NotFound",
-    "Page",
-    "Passage",
-    "Store",
-    "StoreError",
-    "StoreFile",
-    "VectorStore",
-    "holder_of",
-]
+if TYPE_CHECKING:
+    from retrieval.blobs.base import BlobStore
+    from retrieval.database.engine import Database
+    from retrieval.store.attachments import Attachments
+    from retrieval.store.batches import Batches
+    from retrieval.store.blobs import Blobs
+    from retrieval.store.changes import Changes
+    from retrieval.store.files import Files
+    from retrieval.store.passages import Passages
+    from retrieval.store.publishing import Publishing
+    from retrieval.store.queue import Queue
+    from retrieval.store.retention import Retention
+    from retrieval.store.vector_stores import VectorStores
+    from retrieval.store.versions import Versions
 
-_NAMED = "SELECT n, id, name, created_at, last_active_at, expires_days, expired FROM vector_stores WHERE owner = :owner"
-_RESOLVED = f"{_NAMED} AND id = :wanted UNION ALL {_NAMED} AND name = :wanted ORDER BY n"
-# One pass over an index that has all of it, however many vector stores.
-_COUNTS = """
-SELECT store, status, count(*) AS files, sum(usage_bytes) AS bytes
-FROM store_files WHERE store IN (SELECT value FROM json_each(?)) GROUP BY store, status
-"""
+FILENAME = "ragpod.db"
+TABLE = "table"  # where blobs are kept: in the database itself
+
+_READS = 8  # threads; a read takes a fraction of a millisecond, a large file's content longer
+_WRITES = 4  # threads; one writes, the others compute digests meanwhile
+# Transactions at once, of all threads that may have one: these, ingest's, the openings of indexes, the upkeep's.
+_READERS, _WRITERS = 24, 8
 
 
-class VectorStores(Database):
-    """/v1/vector_stores."""
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Small repositories over one database, each for those who need it alone.
 
-    def create_store(
-        self,
-        owner: str,
-        name: str,
-        metadata: Mapping[str, str] | None = None,
+    reads, writes: the threads that an event loop gives calls to; on SQLite writes wait for each other, reads for none
+    of them. consumer: the name of this data folder among those that follow the database.
+    """
+
+    data_dir: Path
+    consumer: str
+    clock: Callable[[], float]
+    database: "Database"
+    reads: Threads
+    writes: Threads
+    lock: DataDirLock
+    vector_stores: "VectorStores"
+    files: "Files"
+    attachments: "Attachments"
+    batches: "Batches"
+    versions: "Versions"
+    publishing: "Publishing"
+    passages: "Passages"
+    changes: "Changes"
+    queue: "Queue"
+    retention: "Retention"
+    blobs: "Blobs"
+
+    @classmethod
+    def open(
+        cls,
+        data_dir: Path,
         *,
-        description: str = "",
-        expires_days: int | None = None,
-        files: Sequence[Attachment] = (),
-    ) -> VectorStore:
-        """Names need not be unique. files: attached to it; one that is unknown, and there is no vector store.
+        url: str | None = None,
+        blobs: str | None = None,
+        reserve_bytes: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Owns the data directory (one process at a time), and brings its database up to date. Blocking.
 
-        Raises NotFound.
+        data_dir: made where it is missing. url: of the database; None is SQLite's file in the folder. blobs: where
+        originals are kept (retrieval/blobs/opening.py), or TABLE; None is a folder of the data directory, and the
+        database's table where that is a server, which other machines may use too. reserve_bytes: of the folder's disk,
+        kept for deleting and starting when it is full; not where the database is a server. clock: Unix seconds.
+
+        Raises DataDirLocked, NewerDatabase, StoreUnavailable, StoreFull, ValueError (a URL of no known kind).
         """
-        with self.write() as db:
-            store_id, now = f"{STORE_PREFIX}{secrets.token_hex(12)}", self.now
-            db.execute(
-                "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, description,"
-                " expires_days) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (store_id, owner, name, to_json(dict(metadata or {})), now, now, description, expires_days),
-            )
-            for wanted in files:
-                attach(db, owner, store_id, wanted, self.uses, now)
-            return self._counted(db, [_row(db, store_number(db, owner, store_id))])[0]
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as on_failure:
+            lock = DataDirLock(data_dir)
+            on_failure.callback(lock.close)
+            database = _database(data_dir, url, reserve_bytes)
+            on_failure.callback(database.close)
+            kept_in = _blob_store(data_dir, database, blobs)
+            on_failure.callback(kept_in.close)
+            store = cls._over(database, kept_in, data_dir, lock, clock)
+            store.retention.register()
+            store.blobs.move_out_of_table()
+            on_failure.pop_all()
+        return store
 
-    def ensure_store(self, owner: str, name: str) -> VectorStore:
-        """The oldest store of that name, made where there is none; two callers at the same instant get one store."""
-        with self.alone():
-            found = self._named(owner, name)
-            wanted = next((store for store in found if store.name == name and not store.expired), None)
-            return self.find_store(owner, wanted.id) if wanted is not None else self.create_store(owner, name)
+    @classmethod
+    def _over(
+        cls, database: "Database", kept_in: "BlobStore", data_dir: Path, lock: DataDirLock, clock: Callable[[], float]
+    ) -> Self:
+        from retrieval.store.attachments import Attachments
+        from retrieval.store.base.uses import Uses
+        from retrieval.store.batches import Batches
+        from retrieval.store.blobs import Blobs
+        from retrieval.store.changes import Changes
+        from retrieval.store.files import Files
+        from retrieval.store.passages import Passages
+        from retrieval.store.publishing import Publishing
+        from retrieval.store.queue import Queue
+        from retrieval.store.retention import Retention
+        from retrieval.store.vector_stores import VectorStores
+        from retrieval.store.versions import Versions
 
-    def resolve(self, owner: str, id_or_name: str) -> NamedStore:
-        """By id, else the oldest of that name, one that has not expired first. One statement, which takes as long for
-        one file as for 50,000. Raises NotFound.
-        """
-        found = self._named(owner, id_or_name)
-        first = min(found, key=lambda store: (store.id != id_or_name, store.expired), default=None)
-        if first is None:
-            raise NotFound(f"no vector store {id_or_name!r}")
-        return first
+        consumer, uses = _consumer(data_dir), Uses()
+        kept = Blobs(database, kept_in, data_dir / "uploads")
+        return cls(
+            data_dir=data_dir,
+            consumer=consumer,
+            clock=clock,
+            database=database,
+            reads=Threads(_READS, "reads"),
+            writes=Threads(_WRITES, "writes"),
+            lock=lock,
+            vector_stores=VectorStores(database, clock, uses),
+            files=Files(database, clock, uses, kept),
+            attachments=Attachments(database, clock, uses),
+            batches=Batches(database, clock, uses),
+            versions=Versions(database, clock, uses),
+            publishing=Publishing(database, clock, uses),
+            passages=Passages(database, clock, uses),
+            changes=Changes(database, clock, uses, consumer),
+            queue=Queue(database, clock, uses),
+            retention=Retention(database, clock, uses, consumer, kept),
+            blobs=kept,
+        )
 
-    def find_store(self, owner: str, id_or_name: str) -> VectorStore:
-        """As `resolve`, with the counts of its files, which take a time that grows with them. Raises NotFound."""
-        found = self.resolve(owner, id_or_name)
-        with self.read() as db:
-            return self._counted(db, [_row(db, store_number(db, owner, found.id))])[0]
+    def announce(self, url: str) -> None:
+        """Tells other processes where this one listens (retrieval/database/lock.py)."""
+        self.lock.announce(url)
 
-    def named_stores(self, owner: str) -> list[NamedStore]:
-        """All of them, oldest first, without counts."""
-        with self.read() as db:
-            return [self._name_of(row) for row in db.execute(f"{_NAMED} ORDER BY n", {"owner": owner})]
-
-    def list_stores(
-        self, owner: str, *, limit: int = 20, order: Order = "desc", after: str | None = None, before: str | None = None
-    ) -> Page[VectorStore]:
-        """By creation. after, before: ids of vector stores. Raises UnknownCursor."""
-        with self.read() as db:
-            cursors = cursor_values(lambda cursor: store_number(db, owner, cursor), after, before)
-            rows, more = page(db, "SELECT * FROM vector_stores", "owner = ?", [owner], "n", limit, order, *cursors)
-            return Page(self._counted(db, rows), more)
-
-    def update_store(
-        self,
-        owner: str,
-        store_id: str,
-        *,
-        name: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        expires_days: int | None = None,
-    ) -> VectorStore:
-        """None leaves a field as it is; expires_days 0: for ever. Raises NotFound, Expired."""
-        with self.write() as db:
-            number = live_store(db, owner, store_id, self.uses, self.now)["n"]
-            if name is not None:
-                db.execute("UPDATE vector_stores SET name = ? WHERE n = ?", (name, number))
-            if metadata is not None:
-                db.execute("UPDATE vector_stores SET metadata = ? WHERE n = ?", (to_json(dict(metadata)), number))
-            if expires_days is not None:
-                db.execute("UPDATE vector_stores SET expires_days = nullif(?, 0) WHERE n = ?", (expires_days, number))
-            return self._counted(db, [_row(db, number)])[0]
-
-    def delete_store(self, owner: str, store_id: str) -> None:
-        """With all that it holds; the files themselves stay. Raises NotFound."""
-        with self.write() as db:
-            db.execute("DELETE FROM vector_stores WHERE n = ?", (store_number(db, owner, store_id),))
-
-    def use(self, owner: str, store_id: str) -> None:
-        """It is to be searched: its time to expiry begins anew, in memory; `write_uses` writes it down.
-
-        Raises NotFound, Expired.
-        """
-        now = self.now
-        with self.read() as db:
-            store = live_store(db, owner, store_id, self.uses, now)
-        self.uses.note(store["n"], now)
-
-    def _named(self, owner: str, id_or_name: str) -> list[NamedStore]:
-        """Of that id or that name, oldest first."""
-        with self.read() as db:
-            found = db.execute(_RESOLVED, {"owner": owner, "wanted": id_or_name})
-            return [self._name_of(row) for row in found]
-
-    def _name_of(self, row: sqlite3.Row) -> NamedStore:
-        return NamedStore(row["id"], row["name"], row["created_at"], self.uses.has_expired(row, self.now))
-
-    def _counted(self, db: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[VectorStore]:
-        """rows: of vector_stores, read in the same transaction."""
-        counts: dict[int, dict[str, int]] = {row["n"]: {} for row in rows}
-        usage = dict.fromkeys(counts, 0)
-        for row in db.execute(_COUNTS, (to_json(list(counts)),)):
-            counts[row["store"]][row["status"]] = row["files"]
-            usage[row["store"]] += row["bytes"]
-        now = self.now
-        return [vector_store_of(r, FileCounts(**counts[r["n"]]), usage[r["n"]], self.uses, now) for r in rows]
+    def close(self) -> None:
+        """What was given to its threads is done before."""
+        self.reads.close()
+        self.writes.close()
+        with suppress(StoreError):  # what is lost is when a vector store was used
+            self.retention.write_uses()
+        self.blobs.close()
+        self.database.close()
+        self.lock.close()
 
 
-def _row(db: sqlite3.Connection, number: int) -> sqlite3.Row:
-    row: sqlite3.Row = db.execute("SELECT * FROM vector_stores WHERE n = ?", (number,)).fetchone()
-    return row
+def _database(data_dir: Path, url: str | None, reserve_bytes: int) -> "Database":
+    from retrieval.database.engine import Database, sqlite_url
+    from retrieval.database.migration import upgrade
+    from retrieval.store.base.tables import METADATA
+    from retrieval.store.migrations import MIGRATIONS
+
+    place = sqlite_url(data_dir / FILENAME) if url is None else url
+    reserve = Reserve(data_dir / "reserve", reserve_bytes) if url is None and reserve_bytes else None
+    database = Database(place, readers=_READERS, writers=_WRITERS, reserve=reserve)
+    try:
+        database.freeing(partial(upgrade, database, MIGRATIONS, METADATA))
+        if reserve is not None:
+            reserve.take()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
-class Store(VectorStores, Files, StoreFiles, Batches, Versions, Vectors, Publishing, Passages, Changes, Leftovers):
-    """Synchronous and thread-safe; near an event loop it is called in its `reads` and `writes`."""
+def _blob_store(data_dir: Path, database: "Database", place: str | None) -> "BlobStore":
+    from retrieval.blobs.opening import blobs_of
+    from retrieval.store.blobs import TableBlobs
+
+    chosen = place or ("folder" if database.is_sqlite else TABLE)
+    return TableBlobs(database) if chosen == TABLE else blobs_of(chosen, data_dir)
+
+
+def _consumer(data_dir: Path) -> str:
+    """Of the folder, for as long as it is there."""
+    path = data_dir / "consumer"
+    if not path.exists() or not path.stat().st_size:  # a power cut may leave it empty
+        new = data_dir / "consumer.new"
+        new.write_text(secrets.token_hex(8))
+        new.replace(path)
+    return path.read_text()

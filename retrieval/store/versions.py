@@ -7,164 +7,226 @@ raises Superseded if not.
 
 import hashlib
 import json
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from models.base import FloatArray
-from retrieval.store.database import Database, to_json
-from retrieval.store.rows import live_version
-from retrieval.store.types import Attempt, EmbedderMismatch, FileStage, IngestJob, VectorSpace
-from retrieval.types import Chunking, IdentifiedDocument, NewChunk, indexed_text
+from retrieval.database.columns import to_json
+from retrieval.database.constructs import any_of
+from retrieval.store.base.composition import composed
+from retrieval.store.base.guards import live_version, live_version_in_store, seen_version
+from retrieval.store.base.removal import discard
+from retrieval.store.base.repository import Repository
+from retrieval.store.base.reuse import reuse_vectors
+from retrieval.store.base.rows import blocks_of, code_of, place_code, warnings_row
+from retrieval.store.base.tables import (
+    chunks,
+    documents,
+    kept_documents,
+    lexical_weights,
+    store_files,
+    token_codes,
+    vector_stores,
+    vectors,
+)
+from retrieval.store.base.values import Attempt, EmbedderMismatch, FileStage, VectorSpace
+from retrieval.types import IdentifiedDocument, NewChunk, indexed_text
+
+_VERSION: BindParameter[int] = bindparam("version")
+_D, _K = documents.c, chunks.c
+_STORE = select(vector_stores).where(vector_stores.c.n == bindparam("number"))
+_CLAIM = update(vector_stores).where(vector_stores.c.n == bindparam("number"))
+_CHUNKS_OF_DOCUMENTS = documents.join(chunks, _K.document == _D.n)
+_HAS_VECTORS = (
+    select(literal(1))
+    .select_from(store_files.join(documents, _D.version == store_files.c.version).join(chunks, _K.document == _D.n))
+    .join(vectors, vectors.c.chunk == _K.key)
+    .where(store_files.c.store == bindparam("number"))
+    .limit(1)
+)
+_OTHERS = (
+    select(store_files.c.version)
+    .where(store_files.c.store == bindparam("number"), store_files.c.version != _VERSION)
+    .where(store_files.c.status == "in_progress", store_files.c.visible == 0)
+    .order_by(store_files.c.version)
+)
+_BEGIN_ANEW = (
+    update(store_files)
+    .where(store_files.c.version == bindparam("of_version"))
+    .values(stage="accepted", attempt=store_files.c.attempt + 1, leased_by=null(), lease_until=null())
+)
+_SET_STAGE = update(store_files).where(store_files.c.version == bindparam("of_version")).values(stage=bindparam("to"))
+_VISIBLE_DOCUMENTS = (
+    select(_D.n, _D.id, _D.sha256)
+    .join(store_files, store_files.c.version == _D.version)
+    .where(
+        store_files.c.store == bindparam("store"),
+        store_files.c.filename == bindparam("filename"),
+        store_files.c.visible == 1,
+        store_files.c.version != _VERSION,
+        store_files.c.chunk_size == bindparam("chunk_size"),
+        store_files.c.chunk_overlap == bindparam("chunk_overlap"),
+    )
+)
+_KNOWN = union(
+    select(_D.id).join(kept_documents, kept_documents.c.document == _D.n).where(kept_documents.c.version == _VERSION),
+    select(_D.id).where(_D.version == _VERSION),
+)
+# In a few statements with many rows each: one by one is 0.1 ms of SQLAlchemy a row, and a round trip on PostgreSQL.
+_INSERT_DOCUMENTS = insert(documents).returning(_D.n, sort_by_parameter_order=True)
+_INSERT_CHUNKS = insert(chunks)
+_WITHOUT_VECTOR = ~exists().where(vectors.c.chunk == _K.key)
+_PENDING = select(_K.key).select_from(_CHUNKS_OF_DOCUMENTS).where(_D.version == _VERSION, _WITHOUT_VECTOR)
+_PENDING_KEYS = _PENDING.order_by(_K.key)
+_PENDING_TEXTS = select(_K.key, _K.text, _K.headings, _K.blocks, _D.title).select_from(_CHUNKS_OF_DOCUMENTS)
+_PENDING_TEXTS = _PENDING_TEXTS.where(any_of(_K.key, "keys"))
+_ADD_EMBEDDED = (
+    update(store_files)
+    .where(store_files.c.version == bindparam("of_version"))
+    .values(embedded=store_files.c.embedded + bindparam("count"))
+)
+_THEIRS = select(func.count()).select_from(_CHUNKS_OF_DOCUMENTS)
+_THEIRS = _THEIRS.where(
+    or_(
+        _D.version == bindparam("of_version"),
+        _D.n.in_(select(kept_documents.c.document).where(kept_documents.c.version == bindparam("of_version"))),
+    )
+)
+_COUNT_CHUNKS = (
+    update(store_files)
+    .where(store_files.c.version == bindparam("of_version"))
+    .values(
+        stage="chunked",
+        documents=bindparam("of_documents"),
+        chunks=_THEIRS.scalar_subquery(),
+        embedded=_THEIRS.where(exists().where(vectors.c.chunk == _K.key)).scalar_subquery(),
+        warnings=bindparam("of_warnings"),
+    )
+)
 
 
-class Versions(Database):
+class Versions(Repository):
     """For the ingestor: versions are integers of StoreFile.version, already known to belong to the owner.
 
-    Pending work is not flushed to disk at each step: `publish` does that for all that went before it.
+    Pending work is not flushed to disk at each step: `Publishing.publish` does that for all that went before it.
     """
 
-    def unfinished(self) -> list[int]:
-        """Versions in progress, oldest first."""
-        with self.read() as db:
-            rows = db.execute("SELECT version FROM store_files WHERE status = 'in_progress' ORDER BY version")
-            return [row["version"] for row in rows]
-
-    def take_up(self, version: int) -> IngestJob:
-        """Begins an attempt: who was at an earlier one has nothing more to write. Raises Superseded."""
-        sql = "UPDATE store_files SET attempt = attempt + 1 WHERE version = ? RETURNING attempt"
-        with self.write(durable=False) as db:
-            raised = db.execute(sql, (version,)).fetchone()
-            attempt = Attempt(version, raised["attempt"] if raised else 0)
-            row = live_version(db, attempt)
-            file = db.execute("SELECT * FROM files WHERE n = ?", (row["file"],)).fetchone()
-            store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (row["store"],)).fetchone()
-            return IngestJob(
-                attempt=attempt,
-                owner=store["owner"],
-                store_id=store["id"],
-                file_id=file["id"],
-                filename=file["filename"],
-                media_type=file["media_type"],
-                stage=row["stage"],
-                visible=bool(row["visible"]),
-                chunking=Chunking(row["chunk_size"], row["chunk_overlap"]),
-            )
-
     def claim_embedder(self, attempt: Attempt, name: str, dim: int, lexical: bool = False) -> None:
-        """Binds an empty vector store to a model. Raises EmbedderMismatch, Superseded."""
-        with self.write(durable=False) as db:
-            number = live_version(db, attempt)["store"]
-            store = db.execute("SELECT * FROM vector_stores WHERE n = ?", (number,)).fetchone()
-            held = VectorSpace(store["embedder"], store["dim"], bool(store["lexical"]))
+        """Binds an empty vector store to a model; what another model has begun there begins anew.
+
+        Raises EmbedderMismatch, Superseded.
+        """
+        with self._database.write(durable=False) as db:
+            number = {"number": live_version_in_store(db, attempt).store}
+            store = db.execute(_STORE, number).one()
+            held = VectorSpace(store.embedder, store.dim, bool(store.lexical))
             given = VectorSpace(name, dim, lexical)
             if held == given:
                 return
-            if held.embedder is not None and _has_vectors(db, store["n"]):
+            if held.embedder is not None and db.execute(_HAS_VECTORS, number).first() is not None:
                 raise EmbedderMismatch(
-                    f"vector store {store['id']!r} holds vectors of {held}, this server embeds with {given}:"
+                    f"vector store {store.id!r} holds vectors of {held}, this server embeds with {given}:"
                     " use a new vector store, or that model"
                 )
-            sql = "UPDATE vector_stores SET embedder = ?, dim = ?, lexical = ? WHERE n = ?"
-            db.execute(sql, (*given, store["n"]))
+            db.execute(_CLAIM.values(embedder=name, dim=dim, lexical=int(lexical)), number)
+            if held.embedder is not None:  # by another server, whose vectors would come yet
+                for version in db.scalars(_OTHERS, {**number, "version": attempt.version}).all():
+                    discard(db, version)
+                    db.execute(_BEGIN_ANEW, {"of_version": version})
 
     def set_stage(self, attempt: Attempt, stage: FileStage) -> None:
         """Raises Superseded."""
-        with self.write(durable=False) as db:
+        with self._database.write(durable=False) as db:
             live_version(db, attempt)
-            db.execute("UPDATE store_files SET stage = ? WHERE version = ?", (stage, attempt.version))
+            db.execute(_SET_STAGE, {"of_version": attempt.version, "to": stage})
 
-    def keep_documents(self, attempt: Attempt, documents: Sequence[IdentifiedDocument]) -> set[str]:
+    def keep_documents(self, attempt: Attempt, wanted: Sequence[IdentifiedDocument]) -> set[str]:
         """Ids of those that need no work: unchanged in the visible version, or pending already. Raises Superseded."""
-        with self.write(durable=False) as db:
-            row = live_version(db, attempt)
-            db.executemany(
-                "INSERT OR IGNORE INTO kept_documents (version, document, ordinal) VALUES (?, ?, ?)",
-                _unchanged(db, row, documents),
-            )
-            kept = "SELECT d.id FROM kept_documents k JOIN documents d ON d.n = k.document WHERE k.version = :version"
-            own = "SELECT id FROM documents WHERE version = :version"
-            return {found["id"] for found in db.execute(f"{kept} UNION {own}", {"version": attempt.version})}
+        with self._database.write(durable=False) as db:
+            row = live_version_in_store(db, attempt)
+            if kept := _unchanged(db, row, wanted):
+                db.execute(self._database.insert(kept_documents).on_conflict_do_nothing(), kept)
+            return set(db.scalars(_KNOWN, {"version": attempt.version}))
 
-    def add_documents(
-        self, attempt: Attempt, documents: Iterable[tuple[IdentifiedDocument, Sequence[NewChunk]]]
-    ) -> None:
+    def add_documents(self, attempt: Attempt, wanted: Sequence[tuple[IdentifiedDocument, Sequence[NewChunk]]]) -> None:
         """Pending documents with their chunks, in one transaction. Raises Superseded."""
-        with self.write(durable=False) as db:
-            attributes = live_version(db, attempt)["attributes"]
-            for document, chunks in documents:
-                number = _insert_document(db, attempt.version, attributes, document)
-                db.executemany(
-                    _INSERT_CHUNK, [_chunk_row(number, document, i, chunk) for i, chunk in enumerate(chunks)]
-                )
+        with self._database.write(durable=False, grows=True) as db:
+            attributes = live_version(db, attempt).attributes
+            rows = [_document_row(attempt.version, attributes, document) for document, _ in wanted]
+            numbers = db.scalars(_INSERT_DOCUMENTS, rows).all() if rows else []
+            rows = [
+                _chunk_row(number, document, i, chunk)
+                for number, (document, cut) in zip(numbers, wanted, strict=True)
+                for i, chunk in enumerate(cut)
+            ]
+            if rows:
+                db.execute(_INSERT_CHUNKS, rows)
 
-    def finish_chunking(self, attempt: Attempt, documents: int) -> None:
-        """documents: how many the file has; kept and pending ones must come to that before it is published."""
-        with self.write(durable=False) as db:
-            row = live_version(db, attempt)
-            _reuse_vectors(db, attempt.version, row["store"])
-            db.execute(_COUNT_CHUNKS, {"version": attempt.version, "documents": documents})
+    def finish_chunking(self, attempt: Attempt, count: int, warnings: Sequence[str] = ()) -> None:
+        """count: documents of the file; kept and pending ones must come to that before it is published.
+        warnings: of how it was read.
 
-
-class Vectors(Database):
-    """For the ingestor: of a version's pending passages, token codes and lexical weights beside them."""
+        Raises Superseded.
+        """
+        with self._database.write(durable=False) as db:
+            row = live_version_in_store(db, attempt)
+            reuse_vectors(db, attempt.version, row.store)
+            named = {"of_version": attempt.version, "of_documents": count, "of_warnings": warnings_row(warnings)}
+            db.execute(_COUNT_CHUNKS, named)
 
     def pending_keys(self, attempt: Attempt) -> list[int]:
         """Chunks without a vector, ascending. Raises Superseded."""
-        with self.read() as db:
-            live_version(db, attempt)
-            rows = db.execute(
-                "SELECT c.key FROM documents d JOIN chunks c ON c.document = d.n WHERE d.version = ?"
-                " AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk = c.key) ORDER BY c.key",
-                (attempt.version,),
-            )
-            return [row["key"] for row in rows]
+        with self._database.read() as db:
+            seen_version(db, attempt)
+            return list(db.scalars(_PENDING_KEYS, {"version": attempt.version}))
 
     def pending_texts(self, attempt: Attempt, keys: Sequence[int]) -> list[str]:
         """What is to be embedded for each of them. Raises Superseded."""
-        with self.read() as db:
-            live_version(db, attempt)
-            rows = db.execute(
-                "SELECT c.key, c.text, c.headings, d.title FROM chunks c JOIN documents d ON d.n = c.document"
-                " WHERE c.key IN (SELECT value FROM json_each(?))",
-                (json.dumps(keys),),
-            )
-            texts = {row["key"]: indexed_text(row["title"], json.loads(row["headings"]), row["text"]) for row in rows}
+        with self._database.read() as db:
+            seen_version(db, attempt)
+            rows = db.execute(_PENDING_TEXTS, {"keys": keys})
+            texts = {
+                key: indexed_text(title, json.loads(headings), text, blocks_of(blocks) if blocks else ())
+                for key, text, headings, blocks, title in rows
+            }
         return [texts[key] for key in keys]
 
     def save_vectors(
         self,
         attempt: Attempt,
         keys: Sequence[int],
-        vectors: FloatArray,
+        embedded: FloatArray,
         codes: Sequence[bytes],
         weights: Sequence[bytes] | None = None,
     ) -> None:
-        """vectors: (n, dim), kept as float16. weights: None where the embedder has none. Raises Superseded."""
-        rows = [row.tobytes() for row in vectors.astype("<f2")]
-        with self.write(durable=False) as db:
+        """embedded: (n, dim), kept as float16. weights: None where the embedder has none. Raises Superseded."""
+        rows = [row.tobytes() for row in embedded.astype("<f2")]
+        with self._database.write(durable=False, grows=True) as db:
             live_version(db, attempt)
-            db.executemany("INSERT INTO vectors (chunk, vector) VALUES (?, ?)", zip(keys, rows, strict=True))
-            db.executemany("INSERT INTO token_codes (chunk, code) VALUES (?, ?)", zip(keys, codes, strict=True))
+            if not keys:
+                return
+            db.execute(insert(vectors), [{"chunk": k, "vector": v} for k, v in zip(keys, rows, strict=True)])
+            db.execute(insert(token_codes), [{"chunk": k, "code": v} for k, v in zip(keys, codes, strict=True)])
             if weights is not None:
-                sql = "INSERT INTO lexical_weights (chunk, weights) VALUES (?, ?)"
-                db.executemany(sql, zip(keys, weights, strict=True))
-            db.execute("UPDATE store_files SET embedded = embedded + ? WHERE version = ?", (len(keys), attempt.version))
-
-
-_OF_VERSION = (
-    "(SELECT n FROM documents WHERE version = :version"
-    " UNION SELECT document FROM kept_documents WHERE version = :version) d JOIN chunks c ON c.document = d.n WHERE 1"
-)
-_COUNT_CHUNKS = (
-    "UPDATE store_files SET stage = 'chunked', documents = :documents,"  # noqa: S608
-    f" chunks = (SELECT count(*) FROM {_OF_VERSION}),"
-    f" embedded = (SELECT count(*) FROM {_OF_VERSION} AND c.key IN (SELECT chunk FROM vectors))"
-    " WHERE version = :version"
-)
-_INSERT_CHUNK = (
-    "INSERT INTO chunks (document, position, id, text, first_char, last_char, headings, page, token_count, terms,"
-    " indexed_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+                pairs = zip(keys, weights, strict=True)
+                db.execute(insert(lexical_weights), [{"chunk": k, "weights": v} for k, v in pairs])
+            db.execute(_ADD_EMBEDDED, {"of_version": attempt.version, "count": len(keys)})
 
 
 def chunk_id(document_id: str, document_sha256: str, position: int) -> str:
@@ -172,73 +234,51 @@ def chunk_id(document_id: str, document_sha256: str, position: int) -> str:
     return "chunk_" + hashlib.sha256(f"{document_id}\n{document_sha256}\n{position}".encode()).hexdigest()[:24]
 
 
-def _has_vectors(db: sqlite3.Connection, store: int) -> bool:
-    row = db.execute(
-        "SELECT 1 FROM store_files a JOIN documents d ON d.version = a.version JOIN chunks c ON c.document = d.n"
-        " JOIN vectors v ON v.chunk = c.key WHERE a.store = ? LIMIT 1",
-        (store,),
-    ).fetchone()
-    return row is not None
-
-
-def _unchanged(
-    db: sqlite3.Connection, row: sqlite3.Row, documents: Sequence[IdentifiedDocument]
-) -> list[tuple[int, int, int]]:
-    """(version, document, ordinal) of what the visible version of that filename already holds."""
-    wanted = {document.id: document for document in documents}
-    visible = db.execute(
-        "SELECT d.n, d.id, d.sha256 FROM store_files a JOIN documents d ON d.version = a.version"
-        " WHERE a.store = ? AND a.filename = ? AND a.visible = 1 AND a.version <> ?"
-        " AND a.chunk_size = ? AND a.chunk_overlap = ?",
-        (row["store"], row["filename"], row["version"], row["chunk_size"], row["chunk_overlap"]),
-    )
+def _unchanged(db: Connection, row: Row[Any], wanted: Sequence[IdentifiedDocument]) -> list[dict[str, int]]:
+    """Rows of kept_documents: what the visible version of that filename already holds."""
+    by_id = {document.id: document for document in wanted}
+    names = "store", "filename", "version", "chunk_size", "chunk_overlap"
+    visible = db.execute(_VISIBLE_DOCUMENTS, {name: getattr(row, name) for name in names})
     return [
-        (row["version"], old["n"], wanted[old["id"]].ordinal)
+        {"version": row.version, "document": old.n, "ordinal": by_id[old.id].ordinal}
         for old in visible
-        if old["id"] in wanted and wanted[old["id"]].sha256 == old["sha256"]
+        if old.id in by_id and by_id[old.id].sha256 == old.sha256
     ]
 
 
-def _insert_document(db: sqlite3.Connection, version: int, attributes: str, document: IdentifiedDocument) -> int:
-    parsed, own = document.parsed, to_json(document.parsed.attributes)
-    cursor = db.execute(
-        "INSERT INTO documents (version, id, ordinal, sha256, external_id, title, url, text, own_attributes,"
-        " attributes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, json_patch(?, ?))",
-        (
-            *(version, document.id, document.ordinal, document.sha256),
-            *(parsed.external_id, parsed.title, parsed.url, parsed.text, own, attributes, own),
-        ),
-    )
-    number = cursor.lastrowid
-    assert number is not None
-    return number
+def _document_row(version: int, attributes: dict[str, Any], document: IdentifiedDocument) -> dict[str, Any]:
+    parsed, own = document.parsed, dict(document.parsed.attributes)
+    merged = {**attributes, **own}
+    return {
+        "version": version,
+        "id": document.id,
+        "ordinal": document.ordinal,
+        "sha256": document.sha256,
+        "external_id": parsed.external_id,
+        "title": parsed.title,
+        "url": parsed.url,
+        "text": parsed.text,
+        "own_attributes": own,
+        "attributes": merged,
+        "composed": composed(merged),
+    }
 
 
-def _chunk_row(
-    number: int, document: IdentifiedDocument, position: int, chunk: NewChunk
-) -> tuple[str | int | bytes | None, ...]:
+def _chunk_row(number: int, document: IdentifiedDocument, position: int, chunk: NewChunk) -> dict[str, Any]:
     span = chunk.span
-    indexed = indexed_text(document.parsed.title, span.headings, chunk.text)
-    return (
-        *(number, position, chunk_id(document.id, document.sha256, position), chunk.text, span.start, span.end),
-        *(to_json(span.headings), span.page, span.token_count, " ".join(chunk.terms)),
-        hashlib.sha256(indexed.encode()).digest(),
-    )
-
-
-def _reuse_vectors(db: sqlite3.Connection, version: int, store: int) -> None:
-    """Copies what the vector store already holds for the same indexed text."""
-    pairs = db.execute(
-        "SELECT c.key, (SELECT v.chunk FROM chunks o JOIN vectors v ON v.chunk = o.key"
-        "   JOIN documents od ON od.n = o.document JOIN store_files oa ON oa.version = od.version"
-        "   WHERE o.indexed_sha256 = c.indexed_sha256 AND oa.store = ? LIMIT 1) AS source"
-        " FROM documents d JOIN chunks c ON c.document = d.n"
-        " WHERE d.version = ? AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.chunk = c.key)",
-        (store, version),
-    ).fetchall()
-    known = [(pair["key"], pair["source"]) for pair in pairs if pair["source"] is not None]
-    db.executemany("INSERT INTO vectors (chunk, vector) SELECT ?, vector FROM vectors WHERE chunk = ?", known)
-    db.executemany("INSERT INTO token_codes (chunk, code) SELECT ?, code FROM token_codes WHERE chunk = ?", known)
-    db.executemany(
-        "INSERT INTO lexical_weights (chunk, weights) SELECT ?, weights FROM lexical_weights WHERE chunk = ?", known
-    )
+    indexed = indexed_text(document.parsed.title, span.headings, chunk.text, chunk.blocks)
+    return {
+        "document": number,
+        "position": position,
+        "id": chunk_id(document.id, document.sha256, position),
+        "text": chunk.text,
+        "first_char": span.start,
+        "last_char": span.end,
+        "headings": to_json(span.headings),
+        "page": span.page,
+        "token_count": span.token_count,
+        "terms": " ".join(chunk.terms),
+        "indexed_sha256": hashlib.sha256(indexed.encode()).digest(),
+        "blocks": code_of(chunk.blocks),
+        "place": place_code(span.place),
+    }

@@ -1,5 +1,5 @@
 """Who asks, and what is let in.
 
-Door: admission, authentication, keys.
+Door: admission, authentication, keys, neighbours.
 Imports: server.answering, server.http.
 """

@@ -11,9 +11,10 @@ from starlette.websockets import WebSocketClose
 from server.access.keys import Keys
 from server.answering.failures import Failure
 from server.http.errors import respond
+from server.http.health import PROBES
 from server.http.provided import part
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
+OPEN_PATHS = PROBES | {"/", "/favicon.ico"}
 
 
 class Authentication:

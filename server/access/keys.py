@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Self
 
 from pydantic import SecretStr
 
 DEFAULT_OWNER = "default"
+_OWNED = re.compile(r"([A-Za-z][A-Za-z0-9_.-]{0,63}):(.+)", re.DOTALL)
 
 
 class Keys:
@@ -19,7 +21,20 @@ class Keys:
 
     @classmethod
     def of(cls, keys: Iterable[SecretStr]) -> Self:
-        return cls({key.get_secret_value(): DEFAULT_OWNER for key in keys})
+        """Each as the settings have it: `owner:key`, or a key alone, whose owner is the one that all of those share.
+
+        A key that is given two owners is the last one's.
+        """
+        return cls({key: owner for owner, key in (owned(each.get_secret_value()) for each in keys)})
+
+    @property
+    def admits_everyone(self) -> bool:
+        return not self._owners
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Of all keys; where there are none, the one that everyone is."""
+        return frozenset(owner for _, owner in self._owners) or frozenset({DEFAULT_OWNER})
 
     def owner(self, key: str | None) -> str | None:
         """None: not admitted. Every digest is compared, so the time says nothing about which one came near."""
@@ -30,6 +45,12 @@ class Keys:
             if hmac.compare_digest(digest, given):
                 found = owner
         return found
+
+
+def owned(entry: str) -> tuple[str, str]:
+    """Owner and key of an entry of the settings."""
+    found = _OWNED.fullmatch(entry)
+    return (found[1], found[2]) if found else (DEFAULT_OWNER, entry)
 
 
 def _digest(key: str) -> bytes:

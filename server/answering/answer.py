@@ -10,9 +10,21 @@ from typing import Protocol
 from models.base import Generator, Message, Prompt
 from retrieval.language import language
 from retrieval.prompting.prompt import build, refusal
+from retrieval.prompting.small_talk import small_talk
+from retrieval.store.base.values import NamedStore, StoreError
 from retrieval.types import Retrieval, SearchParams
 from server.answering.ask import Ask
-from server.answering.events import Done, ErrorEvent, Event, Sources, Stage, Started, TextDelta, UsageReport
+from server.answering.events import (
+    NOT_STORED,
+    Done,
+    ErrorEvent,
+    Event,
+    Sources,
+    Stage,
+    Started,
+    TextDelta,
+    UsageReport,
+)
 from server.answering.failures import failure_of
 from server.answering.generators import Generators
 from server.answering.question import recent, search_question
@@ -26,13 +38,23 @@ log = logging.getLogger("ragpod.answer")
 
 
 class Searcher(Protocol):
-    async def search(self, owner: str, store_ids: Sequence[str], query: str, params: SearchParams) -> Retrieval:
-        """Raises NotFound for a store that is not this owner's, InvalidFilter, ModelError."""
+    async def search(self, owner: str, stores: Sequence[NamedStore], query: str, params: SearchParams) -> Retrieval:
+        """Raises Expired, NotFound, InvalidFilter, ModelError."""
         ...
 
 
 class Recorder(Protocol):
-    async def save(self, turn: Turn) -> None: ...
+    """Every call may raise StoreError."""
+
+    async def begin(self, turn: Turn) -> None: ...
+
+    async def end(self, turn: Turn) -> None:
+        """Of one that was begun."""
+        ...
+
+    async def save(self, turn: Turn) -> None:
+        """Of one that could not be."""
+        ...
 
 
 class Observer(Protocol):
@@ -61,8 +83,11 @@ class Answerer:
         self._observer = observer
 
     async def answer(self, ask: Ask) -> AsyncGenerator[Event, None]:
-        """Events in the order of events.py. However it ends, the turn is stored, and before Done is yielded."""
+        """Events in the order of events.py. The turn is stored when it begins, beside the search, and however it ends,
+        before Done is yielded; one that cannot be stored fails no answer, and Done says so.
+        """
         work, status = Work(ask), Status.CANCELLED
+        begun = asyncio.create_task(self._begun(work.turn(Status.RUNNING))) if ask.store else None
         try:
             try:
                 async with within(self._limits.total, "the answer"):
@@ -76,14 +101,43 @@ class Answerer:
                 yield failure
         finally:
             work.mark("total", work.begun)
-            if ask.store:
-                await asyncio.shield(self._recorder.save(work.turn(status)))
+            if begun is not None and not await asyncio.shield(self._kept(begun, work.turn(status))):
+                work.degraded.append(NOT_STORED)
             self._observer.count_answer(status, work)
-        yield Done("error") if status is Status.FAILED else Done(work.finish_reason, work.other_reasons)
+        late = (NOT_STORED,) if NOT_STORED in work.degraded else ()
+        if status is Status.FAILED:
+            yield Done("error", (), late)
+        else:
+            yield Done(work.finish_reason, work.other_reasons, late)
+
+    async def _begun(self, turn: Turn) -> bool:
+        try:
+            await self._recorder.begin(turn)
+        except StoreError as error:
+            log.warning("the turn of answer %s could not be begun: %s", turn.trace_id, error)
+            return False
+        return True
+
+    async def _kept(self, begun: asyncio.Task[bool], turn: Turn) -> bool:
+        """Whoever asked has the answer by now, and would lose it with its record."""
+        try:
+            await (self._recorder.end if await begun else self._recorder.save)(turn)
+        except StoreError as error:
+            log.error("the turn of answer %s could not be kept: %s", turn.trace_id, error)
+            return False
+        return True
 
     async def _steps(self, work: Work) -> AsyncGenerator[Event, None]:
         ask = work.ask
         yield Started(ask.trace_id, ask.session_id, ask.message_id, ask.model)
+        if (courtesy := _courtesy(ask)) is not None:
+            work.search_question = ask.talk.question
+            yield Sources(())
+            for choice in range(ask.sampling.n):
+                yield TextDelta(courtesy, choice)
+            work.mark("total", work.begun)
+            yield UsageReport(work.usage, dict(work.timings_ms), {}, ())
+            return
         if ask.retrieve:
             yield Stage("search")
         retrieval = await self._search(work)
@@ -107,11 +161,11 @@ class Answerer:
         ask = work.ask
         work.search_question = search_question(ask.talk)
         since = time.perf_counter()
-        if not ask.retrieve or not ask.store_ids:
+        if not ask.retrieve or not ask.stores:
             work.retrieval = Retrieval(work.search_question, ())
             return work.retrieval
         async with within(self._limits.search, "the search"):
-            retrieval = await self._retriever.search(ask.owner, ask.store_ids, work.search_question, ask.params)
+            retrieval = await self._retriever.search(ask.owner, ask.stores, work.search_question, ask.params)
         work.retrieval = retrieval
         work.timings_ms.update({name: round(value * 1000, 2) for name, value in retrieval.seconds.items()})
         work.mark("search", since)
@@ -134,6 +188,12 @@ class Answerer:
         history = recent(talk.history, generator.context_tokens // HISTORY_SHARE)
         tools = "tools" in ask.sampling.extra
         return build(last, retrieval.evidence, history, talk.system, style, after=talk.after, tools=tools)
+
+
+def _courtesy(ask: Ask) -> str | None:
+    """The answer to a greeting or thanks: no search finds it, and what a search finds does not answer it."""
+    plain = ask.retrieve and not ask.needs_engine and not ask.talk.after
+    return small_talk(ask.talk.question) if plain else None
 
 
 def failed(error: Exception, trace_id: str) -> ErrorEvent:

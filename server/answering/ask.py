@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from models.base import Sampling
 from models.wire.thinking import thinking_budget
-from retrieval.store.types import NamedStore, NotFound
+from retrieval.store.base.values import NamedStore, NotFound
 from retrieval.threads import Threads
 from retrieval.types import SearchParams
 from server.answering.failures import UnknownModel, UnknownStore
@@ -33,7 +33,7 @@ class Ask:
     owner: str
     model: str
     talk: Conversation
-    store_ids: tuple[str, ...]
+    stores: tuple[NamedStore, ...]
     params: SearchParams
     sampling: Sampling
     session_id: str = field(default_factory=lambda: new_id("session"))
@@ -43,6 +43,10 @@ class Ask:
     labels: Mapping[str, Any] = field(default_factory=dict)
     store: bool = True
     retrieve: bool = True
+
+    @property
+    def store_ids(self) -> tuple[str, ...]:
+        return tuple(store.id for store in self.stores)
 
     @property
     def needs_engine(self) -> bool:
@@ -76,21 +80,19 @@ class Defaults:
 
 
 class StoreFinder(Protocol):
-    @property
-    def reads(self) -> Threads:
-        """Where `resolve` is called."""
-        ...
-
     def resolve(self, owner: str, id_or_name: str) -> NamedStore:
         """Raises NotFound. Blocking."""
         ...
 
 
 class Asking:
-    """Completes what a request says with what the house has: its stores, its engine, its defaults."""
+    """Completes what a request says with what the house has: its stores, its engine, its defaults.
 
-    def __init__(self, stores: StoreFinder, generators: Generators, defaults: Defaults) -> None:
-        self._stores = stores
+    reads: where the stores are asked.
+    """
+
+    def __init__(self, stores: StoreFinder, reads: Threads, generators: Generators, defaults: Defaults) -> None:
+        self._stores, self._reads = stores, reads
         self.generators = generators
         self.defaults = defaults
 
@@ -113,29 +115,32 @@ class Asking:
             token_budget=usual.evidence_tokens or self.generators.client.context_tokens // 2,
         )
 
-    async def store_ids(self, owner: str, names: Sequence[str], param: str) -> tuple[str, ...]:
-        """Ids of stores named by id or name. param: the request's name for them. Raises UnknownStore."""
+    async def store(self, owner: str, id_or_name: str) -> NamedStore:
+        """Raises NotFound."""
+        return await self._reads.run(self._stores.resolve, owner, id_or_name)
+
+    async def stores(self, owner: str, names: Sequence[str], param: str) -> tuple[NamedStore, ...]:
+        """Named by id or name. param: the request's name for them. Raises UnknownStore."""
         try:
-            found = [await self._stores.reads.run(self._stores.resolve, owner, name) for name in names]
+            return tuple([await self.store(owner, name) for name in names])
         except NotFound as error:
             raise UnknownStore(str(error), param) from None
-        return tuple(store.id for store in found)
 
-    async def default_store_ids(self, owner: str) -> tuple[str, ...]:
+    async def default_stores(self, owner: str) -> tuple[NamedStore, ...]:
         """() where the owner has no default store yet: every question then finds no evidence."""
         try:
-            return ((await self._stores.reads.run(self._stores.resolve, owner, self.defaults.store)).id,)
+            return (await self.store(owner, self.defaults.store),)
         except NotFound:
             return ()
 
-    async def model_store_ids(self, owner: str, model: str) -> tuple[str, ...]:
+    async def model_stores(self, owner: str, model: str) -> tuple[NamedStore, ...]:
         """The stores that `ragpod` or `ragpod:STORE` answers from. Raises UnknownModel."""
         if model == MODEL:
-            return await self.default_store_ids(owner)
+            return await self.default_stores(owner)
         prefix, separator, name = model.partition(":")
         if prefix == MODEL and separator:
             try:
-                return await self.store_ids(owner, [name], "model")
+                return await self.stores(owner, [name], "model")
             except UnknownStore:
                 raise UnknownModel(model) from None
         raise UnknownModel(model)

@@ -69,7 +69,10 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A mark [n] of the answer, n an existing source; start and end are its characters in the answer."""
+    """A mark [n] of the answer, n an existing source; start and end are its characters in the answer.
+
+    document_id: as of Chunk.own_id.
+    """
 
     marker: int
     chunk_id: str
@@ -77,6 +80,7 @@ class Citation:
     start: int
     end: int
     choice: int = 0
+    document_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,19 @@ class ErrorEvent:
     retry_after: int | None = None
 
 
+NOT_STORED = "not_stored"  # in `degraded`: the answer is whole, and nothing, or not all, is kept of it
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
-    """finish_reason: of the first choice, or why there is no answer. others: of the choices after the first."""
+    """finish_reason: of the first choice, or why there is no answer. others: of the choices after the first.
+
+    degraded: what failed after everything else was said.
+    """
 
     finish_reason: FinishReason | Literal["cancelled", "error"]
     others: tuple[FinishReason, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
 Event = (

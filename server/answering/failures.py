@@ -5,14 +5,17 @@ AnswerError
 ├── UnknownModel          neither a vector store's nor the engine's
 ├── UnknownStore          named in the request, and not there for this owner
 ├── QueueFull             too many answers wait already
-└── QueueTimeout          no place came free in time
+├── QueueTimeout          no place came free in time
+└── ShuttingDown          the server ends, and its grace is over
 """
 
 from dataclasses import dataclass
 
 from models import errors as model_errors
+from retrieval.blobs.errors import BlobMissing
 from retrieval.filters import syntax as filters
-from retrieval.store import types as store_types
+from retrieval.store.base import values as store_types
+from retrieval.store.base.values import kind_of_os
 from server.answering.events import ErrorEvent
 from server.records import errors as record_errors
 
@@ -49,6 +52,11 @@ class QueueTimeout(AnswerError):
     pass
 
 
+class ShuttingDown(AnswerError):
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down: ask again")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """status: HTTP's, which says best what kind it is. type, code: OpenAI's, and ours where it has none.
@@ -83,6 +91,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str | None, int | None]] = {
     UnknownStore: (404, _INVALID, "vector_store_not_found", None),
     QueueFull: (429, "rate_limit_error", "queue_full", RETRY_SECONDS),
     QueueTimeout: (503, "overloaded_error", "queue_timeout", QUEUE_SECONDS),
+    ShuttingDown: (503, "service_unavailable_error", "shutting_down", QUEUE_SECONDS),
     record_errors.UnknownTurn: (404, _INVALID, "trace_not_found", None),
     record_errors.UnknownResponse: (404, _INVALID, "response_not_found", None),
     record_errors.UnknownItem: (404, _INVALID, "item_not_found", None),
@@ -96,6 +105,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str | None, int | None]] = {
     store_types.Expired: (404, _INVALID, "vector_store_expired", None),
     store_types.NotFound: (404, _INVALID, "not_found", None),
     filters.InvalidFilter: (400, _INVALID, "invalid_filter", None),
+    BlobMissing: (503, "service_unavailable_error", "store_unavailable", RETRY_SECONDS),
     store_types.StoreUnavailable: (503, "service_unavailable_error", "store_unavailable", RETRY_SECONDS),
     store_types.StoreFull: (507, "server_error", "store_full", None),
     store_types.StoreConflict: (409, _INVALID, "conflict", None),
@@ -103,8 +113,19 @@ TABLE: dict[type[BaseException], tuple[int, str, str | None, int | None]] = {
 }
 
 
+_OF_DISK = {
+    store_types.StoreFull: "the disk has no room left",
+    store_types.StoreUnavailable: "the disk, or the process's share of the machine, is not available",
+}
+
+
 def failure_of(error: BaseException) -> Failure:
-    """What the caller is told of `error`; an unforeseen one says nothing of its inside."""
+    """What the caller is told of `error`; an unforeseen one says nothing of its inside.
+
+    The operating system's own are the store's, where they say that there is no room or that something is not well.
+    """
+    if isinstance(error, OSError) and (trouble := kind_of_os(error)) is not None:
+        error = trouble(_OF_DISK[trouble])
     for ancestor in type(error).__mro__:
         if ancestor in TABLE:
             status, kind, code, retry = TABLE[ancestor]

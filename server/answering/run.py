@@ -1,22 +1,26 @@
 """An answer on its way to one reader: admitted, rendered event by event, kept, and stoppable by its trace id."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from server.answering.answer import Answerer, failed
 from server.answering.ask import Ask
 from server.answering.events import Done, ErrorEvent, Event
+from server.answering.failures import ShuttingDown, failure_of
 from server.answering.generators import Generators
 from server.answering.running import Reason, Running
 from server.records.turns import Status
 
 E = TypeVar("E")
 Fed = TypeVar("Fed", contravariant=True)
-Sink = Callable[[E], Awaitable[None]]
+Sink = Callable[[E], Awaitable[bytes | None]]  # what it gives is shown in place of the event's own frames
 Relayed = bytes | ErrorEvent
 HOLD_SECONDS = 0.1
+PATIENCE_SECONDS = 30.0
 LATE_REFUSAL_SECONDS = 2.0
+CUT = failure_of(ShuttingDown()).event()
 
 
 class Rendered(NamedTuple, Generic[E]):
@@ -50,8 +54,10 @@ class Run(Generic[E]):
     """Each event is rendered, told to the sink, and only then given to the reader, who may be slow or gone.
 
     cancelled: the last event of an answer that is ended from outside; rendered and told to the sink like any other.
+    cut: the last events, an error first, where it is the server that ends; none: as any that is ended from outside.
     heartbeat: seconds of silence after which a reader is told that the answer goes on. hold: seconds that what comes
-    before the first word may wait for it, so that a failure before that is nothing but a failure.
+    before the first word may wait for it, so that a failure before that is nothing but a failure. patience: seconds
+    after which a reader who takes nothing has left.
     """
 
     def __init__(
@@ -61,12 +67,15 @@ class Run(Generic[E]):
         renderer: Renderer[E],
         cancelled: E,
         *,
+        cut: Sequence[E] = (),
         sink: Sink[E] | None = None,
         heartbeat: float = 15.0,
         hold: float = HOLD_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self.trace_id, self.heartbeat, self.hold = trace_id, heartbeat, hold
-        self._renderer, self._sink, self._cancelled = renderer, sink, cancelled
+        self.trace_id, self.heartbeat, self.hold, self.patience = trace_id, heartbeat, hold, patience
+        self._renderer, self._sink = renderer, sink
+        self._cancelled, self._cut = (cancelled,), tuple(cut) or (cancelled,)
         self._ended = False
         self._frames = b""  # of what the sink is being told, and of the last event where it was cancelled
         self.running: Running[Rendered[E]] = Running(self._rendered(events), last=self._last)
@@ -79,35 +88,46 @@ class Run(Generic[E]):
                     frames = self._renderer.feed(event)
                     if self._sink is not None:
                         self._frames = frames
-                        await self._sink(event)
+                        frames = await self._sink(event) or frames
                         self._frames = b""
                     yield Rendered(event, frames)
             self._ended = True
         finally:
             if not self._ended:
                 self._ended = True
-                self._frames += self._renderer.feed(self._cancelled)
-                if self._sink is not None:
-                    await self._sink(self._cancelled)
+                for event in self._endings():
+                    before, self._frames = self._frames, self._frames + self._renderer.feed(event)
+                    if self._sink is not None and (instead := await self._sink(event)):
+                        self._frames = before + instead
 
     def _last(self) -> Rendered[E]:
         """Where it was cancelled before its first step, there is nothing for a sink to keep."""
+        endings = self._endings()
         if not self._ended:
-            self._frames += self._renderer.feed(self._cancelled)
-        return Rendered(self._cancelled, self._frames)
+            self._frames += b"".join(map(self._renderer.feed, endings))
+        return Rendered(endings[0], self._frames)
+
+    def _endings(self) -> tuple[E, ...]:
+        return self._cut if self.running.reason == "shutdown" else self._cancelled
 
 
 class Runs:
     """Starts answers, and knows those that run now by owner and trace id."""
 
     def __init__(
-        self, answerer: Answerer, generators: Generators, admission: Admitting, observer: RunObserver, heartbeat: float
+        self,
+        answerer: Answerer,
+        generators: Generators,
+        admission: Admitting,
+        observer: RunObserver,
+        heartbeat: float,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._answerer = answerer
         self._generators = generators
         self._admission = admission
         self._observer = observer
-        self._heartbeat = heartbeat
+        self._heartbeat, self._patience = heartbeat, patience
         self._running: dict[tuple[str, str], Running[Any]] = {}
 
     def __len__(self) -> int:
@@ -119,9 +139,8 @@ class Runs:
     def start(self, ask: Ask, renderer: Renderer[Event], sink: Sink[Event] | None = None) -> Run[Event]:
         """The answer, once there is room for it; a refusal is an ErrorEvent and Done."""
         hold = LATE_REFUSAL_SECONDS if self._generators.refuses_late else HOLD_SECONDS
-        events, cancelled = self._admitted(ask), Done("cancelled")
-        run = Run(ask.trace_id, events, renderer, cancelled, sink=sink, heartbeat=self._heartbeat, hold=hold)
-        return self._known(ask.owner, run)
+        events, cancelled, cut = self._admitted(ask), Done("cancelled"), (CUT, Done("error"))
+        return self._known(ask.owner, self._run(ask.trace_id, events, renderer, cancelled, cut, sink, hold))
 
     def relay(
         self,
@@ -133,7 +152,22 @@ class Runs:
     ) -> Run[Relayed]:
         """The engine's own bytes, under the same admission, stopped and counted as answers are; no turn is kept."""
         events = self._relayed(trace_id, items)
-        return self._known(owner, Run(trace_id, events, renderer, cancelled, heartbeat=self._heartbeat))
+        return self._known(owner, self._run(trace_id, events, renderer, cancelled, (CUT,)))
+
+    def _run(
+        self,
+        trace_id: str,
+        events: AsyncGenerator[E, None],
+        renderer: Renderer[E],
+        cancelled: E,
+        cut: Sequence[E],
+        sink: Sink[E] | None = None,
+        hold: float = HOLD_SECONDS,
+    ) -> Run[E]:
+        beat, patience = self._heartbeat, self._patience
+        return Run(
+            trace_id, events, renderer, cancelled, cut=cut, sink=sink, heartbeat=beat, hold=hold, patience=patience
+        )
 
     def stop(self, owner: str, trace_id: str) -> bool:
         """False where no such answer of this owner runs."""
@@ -153,9 +187,11 @@ class Runs:
         return True
 
     async def aclose(self) -> None:
-        for running in list(self._running.values()):
+        """The server ends: every answer does now, each told so, and what is kept of it is kept."""
+        ending = list(self._running.values())
+        for running in ending:
             running.cancel("shutdown")
-            await running.close()
+        await asyncio.gather(*(running.close() for running in ending))
 
     async def _admitted(self, ask: Ask) -> AsyncGenerator[Event, None]:
         try:

@@ -88,6 +88,12 @@ class Transcript:
         return self._choices.setdefault(index, Choice())
 
     @property
+    def degraded(self) -> tuple[str, ...]:
+        """All that is known of by now."""
+        known = self.sources.degraded if self.usage is None else self.usage.degraded
+        return known if self.done is None else known + self.done.degraded
+
+    @property
     def text(self) -> str:
         return self.choice(0).text
 

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.base import FinishReason, Usage
-from retrieval.types import Candidate, Retrieval, ScoredChunk
+from retrieval.characters import shown_name
+from retrieval.types import Candidate, Chunk, Retrieval, ScoredChunk
 from server.answering.ask import Ask
 from server.answering.transcript import Transcript
 from server.records.turns import Status, Turn
@@ -83,22 +84,29 @@ class Work:
         }
 
 
+def where(chunk: Chunk) -> dict[str, Any]:
+    """Where a passage stands in its document and its file, as every route says it. start, end: code points of the
+    document's text.
+    """
+    section = {"section": " > ".join(map(shown_name, chunk.headings))} if chunk.headings else {}
+    return {"page": chunk.page, **chunk.place.fields(), **section, "start": chunk.start, "end": chunk.end}
+
+
 def source(scored: ScoredChunk) -> dict[str, Any]:
     """A piece of evidence as callers see it, whatever the route."""
     chunk = scored.chunk
     return {
         "content": chunk.text,
-        "title": chunk.title,
+        "title": shown_name(chunk.title),
         "url": chunk.url or None,
-        "filepath": chunk.filename,
+        "filepath": shown_name(chunk.filename),
         "chunk_id": chunk.id,
         "file_id": chunk.file_id,
+        "document_id": chunk.own_id,
         "score": scored.score,
         "scores": dict(scored.scores),
-        "headings": list(chunk.headings),
-        "page": chunk.page,
-        "start": chunk.start,
-        "end": chunk.end,
+        "headings": [shown_name(heading) for heading in chunk.headings],
+        **where(chunk),
         "attributes": dict(chunk.attributes),
     }
 
@@ -108,7 +116,8 @@ def candidate(found: Candidate) -> dict[str, Any]:
     return {
         "chunk_id": chunk.id,
         "file_id": chunk.file_id,
-        "title": chunk.title,
+        "document_id": chunk.own_id,
+        "title": shown_name(chunk.title),
         "score": found.scored.score,
         "scores": dict(found.scored.scores),
         "dropped": found.dropped,

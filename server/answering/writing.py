@@ -6,6 +6,7 @@ from typing import Any
 
 from models import errors as model_errors
 from models.base import Generator, Prompt, TokenDelta
+from models.quoting.pictures import Disarmer
 from retrieval.prompting.citations import CitationParser, MarkPart, Part
 from retrieval.types import ScoredChunk
 from server.answering.events import Citation, Event, ReasoningDelta, TextDelta, ToolCallDelta
@@ -52,20 +53,37 @@ class Cited:
         self._evidence, self._choice = evidence, choice
         self._parser = CitationParser(len(evidence), json=structured)
         self._top = top
+        # Of what rests on documents; JSON is data to its reader, who shows no pictures of it.
+        shown = bool(evidence) and not structured
+        self._text = Disarmer() if shown else None
+        self._thoughts = Disarmer() if shown else None
         self._logprobs: tuple[Mapping[str, Any], ...] = ()
 
     def read(self, delta: TokenDelta) -> Iterator[Event]:
         if delta.reasoning:
-            yield ReasoningDelta(delta.reasoning, self._choice)
+            yield from self._thought(self._thoughts.feed(delta.reasoning) if self._thoughts else delta.reasoning)
         if delta.logprobs:
             self._logprobs += delta.logprobs if self._top else tuple(map(_alone, delta.logprobs))
-        if delta.text:
-            yield from self._events(self._parser.feed(delta.text))
+        if delta.quoted:
+            yield from self._events(self._parser.quote(delta.text))
+        elif delta.text:
+            yield from self._ended_thought()
+            yield from self._events(self._parser.feed(self._text.feed(delta.text) if self._text else delta.text))
         for call in delta.tool_calls:
             yield ToolCallDelta(call, self._choice)
 
     def last(self) -> Iterator[Event]:
-        return self._events(self._parser.finish())
+        yield from self._ended_thought()
+        rest = self._parser.feed(self._text.finish()) if self._text else []
+        yield from self._events([*rest, *self._parser.finish()])
+
+    def _ended_thought(self) -> Iterator[Event]:
+        if self._thoughts:
+            yield from self._thought(self._thoughts.finish())
+
+    def _thought(self, text: str) -> Iterator[Event]:
+        if text:
+            yield ReasoningDelta(text, self._choice)
 
     def _events(self, parts: Iterable[Part]) -> Iterator[Event]:
         """The text of every part, marks included; after each mark, what it cites."""
@@ -74,7 +92,7 @@ class Cited:
             yield TextDelta(part.text, self._choice, logprobs)
             if isinstance(part, MarkPart):
                 chunk = self._evidence[part.marker - 1].chunk
-                yield Citation(part.marker, chunk.id, chunk.file_id, part.start, part.end, self._choice)
+                yield Citation(part.marker, chunk.id, chunk.file_id, part.start, part.end, self._choice, chunk.own_id)
 
 
 async def _deltas(

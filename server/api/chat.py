@@ -57,9 +57,9 @@ class BackendChat:
         said = [Message(message.role, message.content) for message in body.chat_history]
         talk = conversation([*said, Message("user", body.question)])
         if body.vector_store_ids is None:
-            stores = await asking.default_store_ids(owner)
+            stores = await asking.default_stores(owner)
         else:
-            stores = await asking.store_ids(owner, body.vector_store_ids, "vector_store_ids")
+            stores = await asking.stores(owner, body.vector_store_ids, "vector_store_ids")
         params = asking.search_params(filters=body.filters, keep=body.top_k, min_score=body.min_score)
         sampling = Sampling(max_tokens=asking.defaults.answer_tokens)
         session = body.session_id or new_id("session")

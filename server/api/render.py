@@ -89,7 +89,7 @@ def metadata(told: Transcript) -> Json:
         "counts": dict(report.counts) if report else {},
         "usage": usage_of(told),
         "no_evidence": told.sources.no_evidence,
-        "degraded": list(report.degraded if report else told.sources.degraded),
+        "degraded": list(told.degraded),
         "skipped": list(told.sources.skipped),
         "citations": [asdict(citation) for citation in told.citations],
         "suggested_questions": [],

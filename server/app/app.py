@@ -12,16 +12,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from server.access.authentication import Authentication
+from server.access.neighbours import Neighbours
 from server.api import chat as backend_chat
 from server.api import simple, traces
 from server.app.build import Parts, open_parts
-from server.http import health
+from server.http import front, health
+from server.http.addresses import Addresses
 from server.http.body_limit import BodyLimit
 from server.http.errors import handle_errors
+from server.http.no_nul import NoNulInAddresses
 from server.openai.chat import route as chat
 from server.openai.responses import routes as responses
-from server.openai.retrieval import embeddings, file_batches, files, models, rerank, search, vector_stores
-from server.settings.settings import Settings
+from server.openai.retrieval import (
+    consistency,
+    embeddings,
+    file_batches,
+    files,
+    models,
+    progress,
+    rerank,
+    search,
+    vector_stores,
+)
+from server.settings.settings import Settings, is_loopback
 from server.telemetry import route as telemetry
 from server.telemetry.requests import RequestMetrics
 
@@ -37,10 +50,13 @@ ROUTERS = (
     files.router,
     vector_stores.router,
     file_batches.router,
+    progress.router,
+    consistency.router,
     search.router,
     backend_chat.router,
     traces.router,
     simple.router,
+    front.router,
     health.router,
     telemetry.router,
 )
@@ -59,7 +75,7 @@ def create_app(given: Parts | Settings) -> FastAPI:
 
     # FastAPI's OpenTelemetry hooks cost 0.1 ms a request with nobody listening; /metrics has what is measured.
     config: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
-    app = FastAPI(title="ragpod", lifespan=lifespan, redoc_url=None, telemetry=config)
+    app = FastAPI(title="ragpod", lifespan=lifespan, redoc_url=None, redirect_slashes=False, telemetry=config)
     for router in ROUTERS:
         app.include_router(router)
     _describe(app)
@@ -86,8 +102,18 @@ def _prepare(app: FastAPI) -> None:
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
     """Pure ASGI only: BaseHTTPMiddleware would hide a client that leaves. Added last is met first."""
-    app.add_middleware(BodyLimit, request=settings.limits.request_bytes, upload=settings.limits.upload_bytes)
+    limits = settings.limits
+    app.add_middleware(NoNulInAddresses)
+    app.add_middleware(
+        BodyLimit,
+        request=limits.request_bytes,
+        upload=limits.upload_bytes,
+        uploads=limits.uploads,
+        seconds=limits.queue_seconds,
+    )
     app.add_middleware(Authentication)
+    hosts, origins = settings.allowed_hosts, settings.cors_origins
+    app.add_middleware(Neighbours, hosts=hosts, origins=origins, is_local=is_loopback)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -97,3 +123,4 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             expose_headers=["x-request-id", "retry-after"],
         )
     app.add_middleware(RequestMetrics)
+    app.add_middleware(Addresses)

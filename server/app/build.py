@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,13 +14,15 @@ from models.engines.engine import Engine
 from retrieval.ingest.documents import Documents
 from retrieval.store.store import Store
 from server.access.admission import Admission
-from server.access.keys import DEFAULT_OWNER, Keys
+from server.access.keys import Keys
 from server.answering.answer import Answerer, AnswerLimits
 from server.answering.ask import Asking, Defaults
 from server.answering.generators import Generators
 from server.answering.run import Runs
 from server.api.chat import BackendChat
+from server.app.ingestor import ingestor_of
 from server.app.profile import options
+from server.app.stores import furnish, opened_store
 from server.openai.chat.passthrough import Passthrough
 from server.openai.chat.route import Chat
 from server.openai.responses.question import Responding
@@ -46,6 +49,7 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     Related = Callable[[str, Sequence[str], Sequence[str] | None], Awaitable[Relevance]]
 
 log = logging.getLogger("ragpod.build")
+_ENDING_SECONDS = 60.0  # after its last moment an answer is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Parts:
         """What routes and middleware may ask for, by its type (server/http/provided.py)."""
         settings, library, limits = self.settings, self.library, self.settings.limits
         store, embedder, reranker = library.store, library.embedder, library.plan.reranker
-        asking = Asking(store, self.generators, _defaults(settings))
+        asking = Asking(store.vector_stores, store.reads, self.generators, _defaults(settings))
         responses = Responses(self.database)
         passthrough = Passthrough(self.runs, asking, limits.total_seconds)
         given = (
@@ -94,9 +98,9 @@ class Parts:
             Documents(store, library.ingestor, library.indexes),
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
-            Responding(self.runs, asking, responses),
+            Responding(self.runs, asking, responses, self.metrics),
             BackendChat(self.runs, asking),
-            Searching(store, library.retriever, self.generators, settings.retrieval.candidates, limits.search_seconds),
+            Searching(asking, library.retriever, settings.retrieval.candidates, limits.search_seconds),
             Reranking(library.relevance, embedder, reranker.name if reranker else None, limits.search_seconds),
         )
         return {**{type(each): each for each in given}, Embedder: embedder}
@@ -125,12 +129,15 @@ async def open_parts(
     tokenizer: "Tokenizer | None" = None,
     engine: Engine | None = None,
     keys: Keys | None = None,
+    clock: Callable[[], float] = time.time,
+    warm: bool = True,
 ) -> AsyncIterator[Parts]:
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
-    A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. The engine may
-    still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights
-    is not installed).
+    A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
+    Unix seconds. warm: the Korean analyser (a second of CPU) loads now, and not when Hangul first arrives. The engine
+    may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
+    weights is not installed).
     """
     from models.profiles import resolve
     from retrieval.passages.tokenize import Tokenizer
@@ -140,27 +147,37 @@ async def open_parts(
     for note in profile.notes:
         log.warning("%s", note)
     async with AsyncExitStack() as stack:
-        store = await asyncio.to_thread(Store, settings.data_dir)
+        store = await asyncio.to_thread(opened_store, settings, clock)
         stack.callback(store.close)
-        await asyncio.to_thread(store.ensure_store, DEFAULT_OWNER, settings.default_store)
+        keys = keys or Keys.of(settings.api_keys)
+        await asyncio.to_thread(furnish, store, keys.owners, settings.default_store)
         if engine is None:
             engine = await stack.enter_async_context(profile.engine())
-        opening = asyncio.create_task(RecordsDatabase.open(settings.data_dir))  # beside the models
+        opening = asyncio.create_task(_records(settings, store))  # beside the models
         stack.push_async_callback(_closed, opening)
         tokenizer = tokenizer or Tokenizer.load()
         embedder = embedder or await _embedder(profile, stack)
         plan = await _plan(settings, profile, embedder, stack)
         database = await opening
-        records_upkeep = RecordsUpkeep(database)
+        turns = Turns(database, store.consumer, settings.limits.total_seconds + _ENDING_SECONDS)
+        await turns.interrupt_if_possible()
+        records_upkeep = RecordsUpkeep(database, turns)
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
         generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
-        parts = _served(settings, keys or Keys.of(settings.api_keys), library, generators, database)
+        parts = _served(settings, keys, library, generators, database, turns)
         stack.push_async_callback(parts.runs.aclose)
         _watch(parts)
-        await stack.enter_async_context(_warming(tokenizer))
+        if warm:  # in the background, when all else is there; a question that needs Korean earlier waits
+            stack.push_async_callback(asyncio.wait, [asyncio.create_task(asyncio.to_thread(tokenizer.warm))])
         yield parts
+
+
+async def _records(settings: Settings, store: Store) -> RecordsDatabase:
+    if store.database.is_sqlite:
+        return await RecordsDatabase.open(settings.data_dir, store.database.reserve)
+    return await RecordsDatabase.beside(store.database)
 
 
 async def _library(
@@ -176,33 +193,40 @@ async def _library(
     from retrieval.indexes.manager import IndexManager
     from retrieval.indexes.registry import kinds
     from retrieval.ingest.upkeep import Upkeep
-    from retrieval.ingest.worker import Ingestor
     from retrieval.ranking.search import Retriever
 
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
     manager = await asyncio.to_thread(
-        partial(IndexManager, store, settings.data_dir, embedder.dim, embedder.name, kinds=kinds(dense))
+        partial(
+            IndexManager,
+            store.changes,
+            store.passages,
+            settings.data_dir,
+            embedder.dim,
+            embedder.name,
+            kinds=kinds(dense),
+        )
     )
     stack.callback(manager.close)
-    ingestor = Ingestor(store, manager, embedder, tokenizer)
+    ingestor = ingestor_of(settings, store, manager, embedder, tokenizer)
     stack.push_async_callback(ingestor.aclose)
     await ingestor.start()
     upkeep = Upkeep(store, manager)
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
-    retriever = Retriever(store, manager, embedder, tokenizer, plan)
+    retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=settings.retrieval.newer_wins)
     related = _relevance(embedder, tokenizer, plan)
     return Library(store, manager, embedder, plan, retriever, ingestor, upkeep, related)
 
 
 def _served(
-    settings: Settings, keys: Keys, library: Library, generators: Generators, database: RecordsDatabase
+    settings: Settings, keys: Keys, library: Library, generators: Generators, database: RecordsDatabase, turns: Turns
 ) -> Parts:
-    limits, metrics, turns = settings.limits, Metrics(), Turns(database)
+    limits, metrics = settings.limits, Metrics()
     admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
     seconds = AnswerLimits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
     answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
-    runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds)
+    runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds, limits.reader_seconds)
     return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)
 
 
@@ -238,24 +262,16 @@ async def _embedder(profile: "Profile", stack: AsyncExitStack) -> Embedder:
 
 def _quoting(embedder: Embedder, tokenizer: "Tokenizer") -> Generator:
     from models.quoting.extractive import ExtractiveGenerator
+    from retrieval.language import language
+    from retrieval.prompting.prompt import refusal
 
-    return ExtractiveGenerator(embedder, tokenizer.terms)
+    return ExtractiveGenerator(embedder, tokenizer.terms, lambda question: refusal(language(question)))
 
 
 def _relevance(embedder: Embedder, tokenizer: "Tokenizer", plan: "RerankPlan") -> "Related":
     from retrieval.ranking.raw_texts import relevance
 
     return lambda query, texts, stages: relevance(query, texts, embedder, tokenizer, plan, stages)
-
-
-@asynccontextmanager
-async def _warming(tokenizer: "Tokenizer") -> AsyncIterator[None]:
-    """The Korean analyser (a second of CPU) loads when all else is there; a question that needs it earlier waits."""
-    warming = asyncio.create_task(asyncio.to_thread(tokenizer.warm))
-    try:
-        yield
-    finally:
-        await asyncio.wait([warming])
 
 
 def _watch(parts: Parts) -> None:

@@ -1,8 +1,9 @@
 """The command line: a client of the HTTP API, and what tends a data folder.
 
 Door: itself.
-Imports: models.engines, models.profiles, models.wire, retrieval.evaluation, retrieval.indexes, retrieval.store,
-server.access, server.app, server.settings.
+Imports: models.engines, models.profiles, retrieval.database, retrieval.evaluation, retrieval.indexes, retrieval.store,
+retrieval.store.base, server.access, server.app, server.backup, server.cli.base,
+server.settings.
 """
 
 from server.cli.main import app

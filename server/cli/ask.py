@@ -5,9 +5,11 @@ from typing import Any
 
 import typer
 
-from server.cli.client import Client, Json
-from server.cli.connection import Where, connected
-from server.cli.terminal import note, say, say_json
+from retrieval.characters import one_line
+from retrieval.places import shown
+from server.cli.base.client import Client, Json
+from server.cli.base.connection import Where, connected
+from server.cli.base.terminal import note, say, say_json
 
 
 async def run(where: Where, store: str | None, question: str, *, as_json: bool) -> None:
@@ -52,6 +54,6 @@ def source_lines(citations: Sequence[Mapping[str, Any]], annotations: Sequence[M
 
 
 def _source_line(mark: int, citation: Mapping[str, Any]) -> str:
-    place = " > ".join(heading for heading in citation.get("headings") or () if heading != citation["title"])
-    named = " · ".join(part for part in (citation["title"], place, citation["filepath"]) if part)
-    return f"  [{mark}] {named}  ({citation['score']:.2f})"
+    section = " > ".join(heading for heading in citation.get("headings") or () if heading != citation["title"])
+    named = " · ".join(part for part in (citation["title"], section, citation["filepath"], shown(citation)) if part)
+    return f"  [{mark}] {one_line(named)}  ({citation['score']:.2f})"

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 from server.cli.ask import answer
-from server.cli.client import Client
-from server.cli.connection import Where, connected
+from server.cli.base.client import Client
+from server.cli.base.connection import Where, connected
+from server.cli.base.terminal import CommandError, say, watched
 from server.cli.ingest import Source, put
-from server.cli.terminal import CommandError, say, watched
 
 QUESTIONS = (
     ("python", "What does the with statement do?"),

@@ -10,10 +10,10 @@ from typing import Any
 
 from models.engines.cards import cards
 from models.profiles import Piece, diagnose, runnable
-from retrieval.store.lock import holder_of
+from retrieval.database.lock import holder_of
 from server.app.profile import options
-from server.cli.connection import load_settings
-from server.cli.terminal import say, say_json
+from server.cli.base.connection import load_settings
+from server.cli.base.terminal import say, say_json
 from server.settings.settings import config_file
 
 GIB = 1 << 30
@@ -57,9 +57,10 @@ def facts(data_dir: Path) -> dict[str, Any]:
 
 
 def _line(part: Piece) -> str:
-    return f"  {'no ' if part.missing else 'yes'}  {part.name:<10} {part.runs}" + (
-        f": {part.missing}" if part.missing else ""
-    )
+    line = f"  {'no ' if part.missing else 'yes'}  {part.name:<10} {part.runs}"
+    if part.missing:
+        line += f": {part.missing}" + (f"; {part.instead} instead" if part.instead else "")
+    return line
 
 
 def config(data: Path | None, *, as_json: bool) -> None:

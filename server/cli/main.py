@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from server.cli.terminal import run, run_plain
+from server.cli.base.terminal import run, run_plain
 
 app = typer.Typer(
     name="ragpod",
@@ -21,6 +21,9 @@ Store = Annotated[str | None, typer.Option("--store", "-s", help="Name or id of 
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder.", show_default="RAGPOD_DATA_DIR or .ragpod")]
 Url = Annotated[
     str | None, typer.Option("--url", help="Of a running server; its key from RAGPOD_API_KEY.", show_default=False)
+]
+Owner = Annotated[
+    str | None, typer.Option("--owner", help="Whose: the part of an API key before its colon.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
@@ -39,14 +42,15 @@ def serve(
 ) -> None:
     """Serve the API.
 
-    Prints one line with the URL when ready. SIGTERM lets running answers finish.
+    Prints one line with the URL when ready. SIGTERM lets running answers finish: exit 0; 4 where some did not in
+    time and were ended, 5 where a second signal ended all at once.
 
     \b
     ragpod serve
     ragpod serve --port 9000 --data /srv/ragpod
     ragpod serve --engine-url http://127.0.0.1:8001/v1
     """
-    from server.cli import connection
+    from server.cli.base import connection
 
     run_plain(lambda: connection.serve(host=host, port=port, data_dir=data, profile=profile, engine_url=engine_url))
 
@@ -57,6 +61,8 @@ def ingest(
     store: Store = None,
     data: Data = None,
     url: Url = None,
+    sync: Annotated[bool, typer.Option(help="Remove from the store what is no longer in the folders.")] = False,
+    watch: Annotated[bool, typer.Option(help="Go on, and follow every change in the folders.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put files and folders into a store.
@@ -68,11 +74,41 @@ def ingest(
     ragpod ingest docs/ README.md
     ragpod ingest faq.jsonl --store help
     ragpod ingest docs/ --url http://127.0.0.1:8080
+    ragpod ingest docs/ --sync --watch
     """
     from server.cli import ingest
-    from server.cli.connection import Where
+    from server.cli.base.connection import Where
 
-    run(ingest.run(Where(data, url), store, paths, as_json=as_json))
+    if sync or watch:
+        from server.cli import sync as following
+
+        run(following.run(Where(data, url), store, paths, sync=sync, watch=watch, as_json=as_json))
+    else:
+        run(ingest.run(Where(data, url), store, paths, as_json=as_json))
+
+
+@app.command()
+def retry(
+    files: Annotated[list[str] | None, typer.Argument(help="Ids or names of files.", show_default=False)] = None,
+    store: Annotated[str | None, typer.Option("--store", "-s", help="Of FILE; alone: all that failed there.")] = None,
+    all_failed: Annotated[bool, typer.Option("--all-failed", help="Of every store.")] = False,
+    data: Data = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest failed or cancelled files anew.
+
+    Exit 1 if one failed again. A file that was cancelled is taken only where it is named.
+
+    \b
+    ragpod retry report.pdf
+    ragpod retry --store help
+    ragpod retry --all-failed --url http://127.0.0.1:8080
+    """
+    from server.cli import retry
+    from server.cli.base.connection import Where
+
+    run(retry.run(Where(data, url), store, files or [], all_failed=all_failed, as_json=as_json))
 
 
 @app.command()
@@ -92,7 +128,7 @@ def search(
     ragpod search "2단계 인증 끄기" --store help-ko --explain
     """
     from server.cli import search
-    from server.cli.connection import Where
+    from server.cli.base.connection import Where
 
     run(search.run(Where(data, url), store, query, top_k, explain=explain, as_json=as_json))
 
@@ -112,7 +148,7 @@ def ask(
     ragpod ask "환불은 언제 들어오나요?" --store help-ko
     """
     from server.cli import ask
-    from server.cli.connection import Where
+    from server.cli.base.connection import Where
 
     run(ask.run(Where(data, url), store, question, as_json=as_json))
 
@@ -140,31 +176,69 @@ def demo(
 
 
 @app.command()
-def check(data: Data = None, as_json: AsJson = False) -> None:
+def check(owner: Owner = None, data: Data = None, as_json: AsJson = False) -> None:
     """Compare store and indexes, id by id.
 
-    Exit 1 on a difference between the store, the BM25 index and the vector index.
+    Exit 1 on a difference between the store, the BM25 index and the vector index. Of one owner, or of all.
 
     \b
     ragpod check --data /srv/ragpod
     """
     from server.cli import upkeep
 
-    run_plain(lambda: upkeep.check(data, as_json=as_json))
+    run_plain(lambda: upkeep.check(data, owner, as_json=as_json))
 
 
 @app.command()
-def rebuild(store: Store = None, data: Data = None) -> None:
+def rebuild(store: Store = None, owner: Owner = None, data: Data = None) -> None:
     """Make the indexes anew from the store.
 
-    The store is the truth: nothing but time is lost. One store, or all.
+    The store is the truth: nothing but time is lost. One store (of the owner "default", if none is named), all of an
+    owner, or all.
 
     \b
     ragpod rebuild --store help-ko
+    ragpod rebuild --owner alice
     """
     from server.cli import upkeep
 
-    run_plain(lambda: upkeep.rebuild(data, store))
+    run_plain(lambda: upkeep.rebuild(data, store, owner))
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new folder, or a new file NAME.tar.", show_default=False)],
+    data: Data = None,
+) -> None:
+    """Copy a data folder, also while a server runs on it.
+
+    One consistent state of documents, passages, vectors, answers and original files, with checksums. Indexes are made
+    anew where it is restored. Nothing is overwritten. Settings are not restored, and no secret is in it.
+
+    \b
+    ragpod backup /backups/2026-11-28 --data /srv/ragpod
+    ragpod backup ragpod.tar
+    """
+    from server.cli import upkeep
+
+    run_plain(lambda: upkeep.backup(data, target))
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="What `ragpod backup` made.", show_default=False)],
+    data: Data = None,
+) -> None:
+    """Make a data folder of a backup.
+
+    Every checksum is compared first. The folder must be new, or empty.
+
+    \b
+    ragpod restore /backups/2026-11-28 --data /srv/ragpod
+    """
+    from server.cli import upkeep
+
+    run_plain(lambda: upkeep.restore(source, data))
 
 
 @app.command("eval")
@@ -173,6 +247,7 @@ def evaluate(
         list[Path], typer.Argument(help="BEIR folders: corpus.jsonl, queries.jsonl, qrels.tsv.", show_default=False)
     ],
     data: Annotated[Path, typer.Option("--data", help="Data folder; its indexes are used again.")] = Path(".eval/data"),
+    owner: Owner = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure retrieval on BEIR folders.
@@ -184,7 +259,7 @@ def evaluate(
     """
     from server.cli import evaluate
 
-    run(evaluate.run(folders, data, as_json=as_json))
+    run(evaluate.run(folders, data, owner, as_json=as_json))
 
 
 @app.command()

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from server.cli.client import Json
-from server.cli.connection import Where, connected
-from server.cli.terminal import note, say, say_json
+from retrieval.characters import one_line
+from retrieval.places import shown
+from server.cli.base.client import Json
+from server.cli.base.connection import Where, connected
+from server.cli.base.terminal import note, say, say_json
 
 STAGES = ("bm25", "dense", "sparse", "fused", "rerank1", "rerank2")
 SHOWN_CHARACTERS = 300
@@ -32,9 +34,11 @@ def result_lines(results: Sequence[Json]) -> Iterator[str]:
     if not results:
         yield "nothing found above the score floor"
     for rank, result in enumerate(results, 1):
-        text = " ".join(" ".join(part["text"] for part in result["content"]).split())
+        text = one_line(" ".join(part["text"] for part in result["content"]))
         cut = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-        yield f"{rank:2}. {result['score']:.3f}  {result.get('title') or result['filename']}  ({result['filename']})"
+        named = one_line(f"{result.get('title') or result['filename']}  ({result['filename']})")
+        place = one_line(shown(result))
+        yield f"{rank:2}. {result['score']:.3f}  {named}" + (f"  {place}" if place else "")
         yield f"    {cut}"
 
 
@@ -48,7 +52,7 @@ def explanation(search: Mapping[str, Any]) -> Iterator[str]:
     for i, candidate in enumerate(candidates[:SHOWN_CANDIDATES]):
         cells = "".join(_cell(candidate["scores"].get(stage), ranks[stage][i]) for stage in stages)
         left = f"  [left out: {candidate['dropped']}]" if candidate["dropped"] else ""
-        yield f"  {candidate['score']:.3f}  {cells}  {candidate['title'] or candidate['chunk_id']}{left}"
+        yield f"  {candidate['score']:.3f}  {cells}  {one_line(candidate['title']) or candidate['chunk_id']}{left}"
     if len(candidates) > SHOWN_CANDIDATES:
         yield f"  … and {len(candidates) - SHOWN_CANDIDATES} more candidates; --json has them all"
     yield ""

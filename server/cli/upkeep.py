@@ -1,26 +1,30 @@
-"""`ragpod check` and `ragpod rebuild`: the store against its derived indexes. No model is loaded."""
+"""`ragpod check`, `rebuild`, `backup` and `restore`: what tends a data folder. No model is loaded."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from retrieval.indexes.consistency import Difference
 from retrieval.indexes.manager import IndexManager
+from retrieval.store.base.values import StoreError
 from retrieval.store.store import Store
-from retrieval.store.types import StoreError
 from server.access.keys import DEFAULT_OWNER
-from server.cli.connection import load_settings
-from server.cli.terminal import CommandError, say, say_json
+from server.app.stores import opened_store
+from server.backup import making, restoring
+from server.backup.manifest import BackupError
+from server.cli.base.connection import load_settings
+from server.cli.base.terminal import CommandError, say, say_json
 
 SHOWN_KEYS = 10
 
 
-def check(data: Path | None, *, as_json: bool) -> int:
-    """0, or 1 on any difference."""
+def check(data: Path | None, owner: str | None, *, as_json: bool) -> int:
+    """0, or 1 on any difference. owner: None is every one."""
     with _opened(data) as (store, manager):
-        differences = manager.check()
-        checked = len(store.store_ids())
+        differences = manager.check(owner)
+        checked = len(store.changes.store_ids(owner))
     if as_json:
         say_json([asdict(difference) for difference in differences])
     else:
@@ -30,20 +34,59 @@ def check(data: Path | None, *, as_json: bool) -> int:
     return 1 if differences else 0
 
 
-def rebuild(data: Path | None, name: str | None) -> None:
+def rebuild(data: Path | None, name: str | None, owner: str | None) -> None:
+    """name: of one vector store; None is every one, of the owner or (None) of all owners."""
     with _opened(data) as (store, manager):
-        manager.rebuild(store.resolve(DEFAULT_OWNER, name).id if name else None)
-    say(f"the indexes of {name or 'every vector store'} are made anew")
+        if name is None:
+            rebuilt = store.changes.store_ids(owner)
+        else:
+            rebuilt = [store.vector_stores.resolve(owner or DEFAULT_OWNER, name).id]
+        for store_id in rebuilt:
+            manager.rebuild(store_id)
+    say(f"made anew: the indexes of {name or f'{len(rebuilt)} vector stores'}")
+
+
+def backup(data: Path | None, target: Path) -> None:
+    """Also of a folder that a server has open. Raises CommandError."""
+    settings = load_settings(data_dir=data)
+    if settings.store.url is not None:
+        raise CommandError(
+            "this store is in PostgreSQL, whose own tool copies it: `pg_dump --format=custom --file=ragpod.dump URL`,"
+            " and `pg_restore --dbname=URL ragpod.dump`; uploaded files are in it, unless store.blobs names a place"
+        )
+    try:
+        made = making.make(settings.data_dir, target, settings.store.blobs or "folder", settings.effective())
+    except (BackupError, StoreError) as error:
+        raise CommandError(str(error)) from None
+    size = sum(size for size, _ in made.files.values())
+    told = f"{len(made.files)} files, {size / 1e6:.1f} MB"
+    say(f"{target}: {told}; `ragpod restore {target} --data DIR` makes a data folder of it")
+
+
+def restore(source: Path, data: Path | None) -> None:
+    """Raises CommandError."""
+    data_dir = load_settings(data_dir=data).data_dir
+    try:
+        made = restoring.restore(source, data_dir)
+    except BackupError as error:
+        raise CommandError(str(error)) from None
+    when = datetime.fromtimestamp(made.made_at, UTC).isoformat()
+    told = f"{len(made.files)} files as of {when}"
+    say(f"{data_dir}: {told}; `ragpod check --data {data_dir}` makes the indexes and compares them")
 
 
 @contextmanager
 def _opened(data: Path | None) -> Iterator[tuple[Store, IndexManager]]:
     """Raises CommandError: no data folder, or a server has it open."""
-    data_dir = load_settings(data_dir=data).data_dir
+    settings = load_settings(data_dir=data)
+    data_dir = settings.data_dir
     if not data_dir.is_dir():
         raise CommandError(f"no data folder {data_dir}")
     try:
-        with closing(Store(data_dir)) as store, closing(IndexManager(store, data_dir)) as manager:
+        with (
+            closing(opened_store(settings)) as store,
+            closing(IndexManager(store.changes, store.passages, data_dir)) as manager,
+        ):
             yield store, manager
     except StoreError as error:
         raise CommandError(str(error)) from None

@@ -1,5 +1,5 @@
 """What every route shares: bodies, streams and failures on the wire.
 
-Door: body_limit, delivery, errors, health, json_body, paging, provided, sse.
+Door: addresses, body_limit, delivery, errors, front, health, json_body, no_nul, paging, provided, sse.
 Imports: server.answering.
 """

@@ -19,7 +19,7 @@ E = TypeVar("E")
 
 def streamed(run: Run[E]) -> EventStream[E]:
     """Server-sent events: what the renderer of the run makes of each event."""
-    return EventStream(run.running, run.heartbeat, headers_of(run), run.hold)
+    return EventStream(run.running, run.heartbeat, headers_of(run), run.hold, patience=run.patience)
 
 
 async def ended(run: Run[E], receive: Receive) -> None:

@@ -1,18 +1,24 @@
 """Failures on the wire. The body is OpenAI's: {"error": {"message", "type", "param", "code"}}."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.answering import failures
 from server.answering.failures import TABLE, Failure
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 429: "queue_full"}
+_TYPES = {429: "rate_limit_error"}
+LEFT = 499  # nginx's number for a client that closed its request; seen in the metrics only
+log = logging.getLogger("ragpod.http")
 
 
 class ApiError(Exception):
@@ -52,11 +58,32 @@ def handle_errors(app: FastAPI) -> None:
     """Every failure has OpenAI's body, unknown routes and bad bodies too."""
 
     @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        """Starlette raises it again for the log, and the server then closes the connection: the client is told."""
+        answer = respond(failure_of(error), request.url.path)
+        answer.headers["Connection"] = "close"
+        return answer
+
     async def any_error(request: Request, error: Exception) -> Response:
         return respond(failure_of(error), request.url.path)
 
     for expected in (*TABLE, ApiError):
         app.add_exception_handler(expected, any_error)
+
+    @app.exception_handler(OSError)
+    async def trouble(request: Request, error: OSError) -> Response:
+        """Of the disk or the process; any other is as unforeseen as before."""
+        failure = failure_of(error)
+        if failure.status == 500:
+            raise error
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+        return respond(failure, request.url.path)
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        """In the middle of its body. Nobody takes the response."""
+        log.debug("%s %s: the client left before its body was whole", request.method, request.url.path)
+        return Response(status_code=LEFT)
 
     @app.exception_handler(RequestValidationError)
     async def bad_body(request: Request, error: RequestValidationError) -> Response:
@@ -64,7 +91,15 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        failure = Failure(error.status_code, str(error.detail), code=_CODES.get(error.status_code))
+        cause = error.__cause__  # FastAPI calls it a bad body where a large one cannot be put away or is cut off
+        if isinstance(cause, ClientDisconnect):
+            return await left(request, cause)
+        if isinstance(cause, OSError) and failure_of(cause).status != 500:
+            return await trouble(request, cause)
+        status = error.status_code
+        failure = Failure(status, str(error.detail), code=_CODES.get(status))
+        if status in _TYPES:
+            failure = replace(failure, type=_TYPES[status])
         answer = respond(failure, request.url.path)
         answer.headers.update(error.headers or {})
         return answer

@@ -8,21 +8,25 @@ from fastapi.responses import JSONResponse
 from server.answering.generators import Generators
 from server.http.provided import provided
 
+HEALTH, READY = "/health", "/ready"
+PROBES = frozenset({HEALTH, READY})  # open to everyone, whatever else is not
 router = APIRouter(tags=["health"])
 GeneratorsNow = Annotated[Generators, provided(Generators)]
 
 
-@router.get("/health")
+@router.get(HEALTH)
 async def health(generators: GeneratorsNow) -> dict[str, str]:
     """The process is alive, whatever its engine does."""
     return {"status": "ok", "engine": generators.engine_now}
 
 
-@router.get("/ready")
+@router.get(READY)
 async def ready(generators: GeneratorsNow) -> Response:
     """200, or 503 with what is missing, without details: it is open to everyone. Questions are answered meanwhile as
-    well as they can be.
+    well as they can be. An engine that is not installed is named, and not waited for.
     """
-    missing = [] if generators.engine.status == "ready" else [f"engine: {generators.engine_now}"]
-    body: dict[str, Any] = {"status": "missing" if missing else "ready", "missing": missing}
-    return JSONResponse(body, 503 if missing else 200)
+    engine = generators.engine.status
+    missing = [] if engine == "ready" else [f"engine: {generators.engine_now}"]
+    whole = engine in ("ready", "absent")
+    body: dict[str, Any] = {"status": "ready" if whole else "missing", "missing": missing}
+    return JSONResponse(body, 200 if whole else 503)

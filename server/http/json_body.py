@@ -6,12 +6,23 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import AfterValidator
 
 from server.answering.failures import Failure
 from server.http.errors import ApiError, bad_request
 
 IDENTIFIER = r"^[A-Za-z0-9_.:-]{1,128}$"  # of a caller's own: a session
 DEPTH = 100  # of lists and objects in each other; orjson writes 254
+
+
+def storable(text: str) -> str:
+    """Raises ValueError: neither database may be asked to keep what only one of them can."""
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+NoNul = AfterValidator(storable)
 
 
 class JsonRoute(APIRoute):

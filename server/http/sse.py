@@ -1,16 +1,17 @@
 """Server-sent events over bare ASGI: our own framing, heartbeats as comments, early failures with their status."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from server.answering.events import ErrorEvent, Sources, Stage, Started
 from server.answering.failures import failure_of_event
-from server.answering.run import HOLD_SECONDS, Rendered
+from server.answering.run import HOLD_SECONDS, PATIENCE_SECONDS, Rendered
 from server.answering.running import Running
 from server.http.errors import respond
 from server.http.leaving import cancelled_on_disconnect
@@ -20,6 +21,12 @@ PING = b": ping\n\n"
 RETRIEVING = b": retrieving\n\n"
 FIRST_BYTE_SECONDS = 2.0
 E = TypeVar("E")
+
+log = logging.getLogger("ragpod.sse")
+
+
+class ReaderStalled(Exception):
+    """What was sent before is not taken."""
 
 
 def data(payload: Any) -> bytes:
@@ -36,7 +43,8 @@ class EventStream(Response, Generic[E]):
     Until the headers are out a failure answers with its own HTTP status. They go out with the first words of the
     answer, or `hold` seconds after the first frame, and in any case `first_byte` seconds after the beginning, with a
     comment where there is nothing else yet: no proxy waits longer, whatever an answer waits for. Then a comment comes
-    with every heartbeat in which nothing else does. The client leaving cancels `running`.
+    with every heartbeat in which nothing else does. The client leaving cancels `running`, and so does a send for which
+    there is no room within `patience` seconds, as the client takes nothing.
     """
 
     media_type = "text/event-stream"
@@ -48,16 +56,21 @@ class EventStream(Response, Generic[E]):
         headers: Mapping[str, str] | None = None,
         hold: float = HOLD_SECONDS,
         first_byte: float = FIRST_BYTE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self.status_code, self.background, self.body = 200, None, b""
         self.init_headers({**HEADERS, **(headers or {})})
         del self.headers["content-length"]
         self._running = running
-        self._heartbeat, self._hold, self._first_byte = heartbeat, hold, first_byte
+        self._heartbeat, self._hold, self._first_byte, self._patience = heartbeat, hold, first_byte, patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with cancelled_on_disconnect(self._running, receive):
-            refused = await self._stream(send)
+        try:
+            async with cancelled_on_disconnect(self._running, receive):
+                refused = await self._stream(send)
+        except ReaderStalled:
+            log.warning("%s: a reader took nothing for %g s, its answer is ended", scope["path"], self._patience)
+            return  # the server closes the connection, in which a stream is left open
         if refused is not None:
             await respond(failure_of_event(refused), scope["path"])(scope, receive, send)
 
@@ -68,12 +81,20 @@ class EventStream(Response, Generic[E]):
             await self._ended()
             return held
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": held, "more_body": True})
+        await self._send(send, held)
         while (items := await self._running.next(self._heartbeat)) is not None:
             if frames := _frames(items) if items else PING:
-                await send({"type": "http.response.body", "body": frames, "more_body": True})
+                await self._send(send, frames)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return None
+
+    async def _send(self, send: Send, frames: bytes) -> None:
+        message: Message = {"type": "http.response.body", "body": frames, "more_body": True}
+        try:
+            async with asyncio.timeout(self._patience):
+                await send(message)
+        except TimeoutError:
+            raise ReaderStalled from None
 
     async def _before_headers(self) -> bytes | ErrorEvent:
         """The first frames, a comment where there are none in time, or the failure that came before any."""

@@ -45,13 +45,9 @@ def leftovers_due(db: Connection) -> bool:
 
 def scrub(database: Database) -> bool:
     """See RecordsDatabase.scrub."""
-    if not database.is_sqlite:
-        with database.write() as db:
-            db.execute(_SET_DUE, {"now_due": 0})
-        return True
-    with database.outside() as db:
-        db.exec_driver_sql("VACUUM")
-        busy, *_ = db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-        if not busy:
-            db.execute(_SET_DUE, {"now_due": 0})
-    return not busy
+    with database.alone():
+        done = not database.is_sqlite or database.vacuum()
+        if done:
+            with database.write() as db:
+                db.execute(_SET_DUE, {"now_due": 0})
+    return done

@@ -69,7 +69,7 @@ class Responses:
         """With the turn of the same answer. Raises UnknownResponse."""
         from server.records.deleting import delete_response
 
-        if not await self._database.run(lambda db: delete_response(db, owner, response_id)):
+        if not await self._database.run(lambda db: delete_response(db, owner, response_id), grows=False):
             raise _unknown(response_id)
 
     async def conversation(self, owner: str, response_id: str | None, longest: int) -> list[Json]:

@@ -1,11 +1,12 @@
 """The tables of this folder, as its migrations leave them. No foreign key leads into another room's tables."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, text
 
 from retrieval.database.columns import SECONDS, Identifier
 
 METADATA = MetaData()
 
+_HELD = text("held_by IS NOT NULL")
 turns = Table(
     "turns",
     METADATA,
@@ -14,7 +15,10 @@ turns = Table(
     Column("session_id", Identifier, nullable=False),
     Column("created", SECONDS, nullable=False),
     Column("turn", LargeBinary, nullable=False),
+    Column("held_by", Identifier),  # the server that works at it; null when it has ended
+    Column("held_until", SECONDS),  # afterwards nobody does
     Index("turns_of_session", "owner", "session_id", "created"),
+    Index("turns_held", "held_by", sqlite_where=_HELD, postgresql_where=_HELD),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

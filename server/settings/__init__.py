@@ -1,5 +1,5 @@
 """Every setting of the server.
 
 Door: settings.
-Imports: nothing.
+Imports: retrieval.privacy.
 """

@@ -1,10 +1,13 @@
 """The sections of the settings (server/settings/settings.py)."""
 
+import ipaddress
 import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
+
+from retrieval.privacy import Kind
 
 
 class Section(BaseModel):
@@ -38,18 +41,55 @@ class EngineSettings(Section):
         return shlex.split(value) if isinstance(value, str) else value
 
 
+class StoreSettings(Section):
+    """Where documents and answers are kept. url: of a PostgreSQL server, which several servers may share; none: SQLite
+    in the data folder. blobs: where uploaded files are kept: `folder` (in the data folder), `table` (in the database),
+    `file:///path`, `s3://bucket/prefix?endpoint=https://…&region=…`; none: the folder, with a url the table.
+    """
+
+    url: SecretStr | None = None
+    blobs: str | None = Field(default=None, pattern=r"^(folder|table|file:///.+|s3://[^/?#]+.*)$")
+    reserve_bytes: int = Field(default=64 << 20, ge=0, description="of the disk, kept for deleting when it is full")
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, _, rest = url.get_secret_value().partition("://")
+        if scheme not in ("postgresql", "postgres", "postgresql+psycopg") or not rest:
+            raise ValueError("a database is named as postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+
 class LimitSettings(Section):
     answers: int = Field(default=16, ge=1, description="answers worked on at once")
     queue: int = Field(default=64, ge=0, description="answers that may wait; more get 429")
     queue_seconds: float = Field(default=20.0, gt=0, description="longest wait; then 503")
     request_bytes: int = Field(default=1 << 20, ge=1024)
     upload_bytes: int = Field(default=64 << 20, ge=1024)
+    uploads: int = Field(default=8, ge=1, description="files received at once; more get 429")
     messages: int = Field(default=256, ge=1)
     max_tokens: int = Field(default=4096, ge=1, description="larger requests are cut to this")
     search_seconds: float = Field(default=20.0, gt=0)
     first_token_seconds: float = Field(default=60.0, gt=0)
     total_seconds: float = Field(default=300.0, gt=0)
+    reader_seconds: float = Field(default=30.0, ge=1, description="a reader that takes nothing for so long has left")
+    connections: int = Field(default=1024, ge=8, description="at once, where the descriptors suffice")
+    address_connections: int = Field(default=256, ge=1, description="of one peer's address")
+    address_exempt: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.0/8", "::1/128")
+    header_bytes: int = Field(default=32 << 10, ge=1024, description="of a request's URL and headers; more get 431")
+    header_lines: int = Field(default=100, ge=8)
+    header_seconds: float = Field(default=10.0, gt=0, description="for all of them to arrive; then 408")
+    body_seconds: float = Field(default=30.0, gt=0, description="of silence in a body; then 408")
+    idle_seconds: float = Field(default=75.0, gt=0, description="of a connection between two requests")
     drain_seconds: float = Field(default=20.0, ge=0, description="running answers may finish after SIGTERM")
+
+    @field_validator("address_exempt", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        given = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return [str(ipaddress.ip_network(network)) for network in given]
 
 
 class ModelSettings(Section):
@@ -77,4 +117,28 @@ class RetrievalSettings(Section):
     rerank_margin: float | None = Field(
         default=None, gt=0, le=1, description="stage 2 is not run where the first passage leads by this much"
     )
+    newer_wins: bool = Field(default=True, description="of near-duplicates, by their attribute updated_at")
     context_tokens: int | None = Field(default=None, ge=64, description="of evidence; none: the profile's")
+
+
+class PrivacySettings(Section):
+    """mask: kinds of personal data that are made unreadable when a file is indexed, "phone,card" or a list; the
+    uploaded file itself stays as it is.
+    """
+
+    mask: Annotated[tuple[Kind, ...], NoDecode] = ()
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+class ParsingSettings(Section):
+    """Files are parsed in processes of their own, which may compute and nothing else."""
+
+    workers: int = Field(default=2, ge=0, le=64, description="of them; 0: in the server itself, for trusted files only")
+    seconds: float = Field(default=60.0, gt=0, description="for a file, and as many more for every 10 MB of it")
+    memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="beside the file itself")
+    files: int = Field(default=100, ge=1, description="that one process reads before another one takes its place")
+    nice: int = Field(default=5, ge=0, le=19, description="how far they give way to the server")

@@ -23,7 +23,16 @@ from pydantic_settings import (
 )
 
 from server.settings.problems import problem
-from server.settings.sections import EngineSettings, LimitSettings, ModelSettings, RetrievalSettings, Section
+from server.settings.sections import (
+    EngineSettings,
+    LimitSettings,
+    ModelSettings,
+    ParsingSettings,
+    PrivacySettings,
+    RetrievalSettings,
+    Section,
+    StoreSettings,
+)
 
 PREFIX = "RAGPOD_"
 NOT_SETTINGS = frozenset({"RAGPOD_CONFIG", "RAGPOD_SHARED", "RAGPOD_API_KEY", "RAGPOD_VLLM"})
@@ -59,12 +68,16 @@ class Settings(BaseSettings):
     default_store: str = Field(default="default", min_length=1)
     api_keys: Secrets = ()
     cors_origins: Names = ()
+    allowed_hosts: Names = ()
     heartbeat_seconds: float = Field(default=15.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    store: StoreSettings = StoreSettings()
     engine: EngineSettings = EngineSettings()
     models: ModelSettings = ModelSettings()
     limits: LimitSettings = LimitSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    parsing: ParsingSettings = ParsingSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -74,7 +87,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [problem(detail, PREFIX, list(setting_names())) for detail in error.errors(include_url=False)]
             raise SettingsError("\n".join(lines)) from None
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise SettingsError(f"{config_file()}: {error.strerror or error}") from None
+        except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{config_file()}: {error}") from None
 
     @classmethod
@@ -91,7 +106,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"RAGPOD_CONFIG: no such file: {file}")
         return init_settings, _Environment(settings_cls), TomlConfigSettingsSource(settings_cls, file)
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -41,11 +41,15 @@ class Metrics:
     def count_answer(self, status: str, work: Work) -> None:
         self.answers.labels(status).inc()
         for reason in work.degraded:
-            self.degraded.labels(reason.partition(":")[0]).inc()
+            self.count_degraded(reason)
         for stage, milliseconds in work.timings_ms.items():
             self.stage.labels(stage).observe(milliseconds / 1000)
         self.tokens.labels("prompt").inc(work.usage.prompt_tokens)
         self.tokens.labels("completion").inc(work.usage.completion_tokens)
+
+    def count_degraded(self, reason: str) -> None:
+        """What is degraded stands before the reason's colon."""
+        self.degraded.labels(reason.partition(":")[0]).inc()
 
     def count_cancellation(self, reason: Reason) -> None:
         self.cancellations.labels(reason).inc()

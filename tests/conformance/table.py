@@ -12,10 +12,11 @@ own: the embedded profile with its real engine, and a scripted engine where a su
 
     REPORT=docs/conformance.md make test-conformance
 
-`passed` and `failed` are the suite's own verdicts. `refused`: answered with a 400 that names the field, on purpose.
-`differs`: see the remark. `skipped`: the suite itself does not ask. `n/a`: could not be told in this run. llm-comply's
-remarks are its warnings; where the model is `ragpod` it is told to ignore `file_search_call`, an item of OpenAI's that
-Open Responses leaves out. schemathesis looks for a status of 500 and above only.
+`passed` and `failed` are the suite's own verdicts. `refused`: answered with a 400 or 404 that says what is not offered,
+on purpose. `differs`: see the remark. `skipped`: the suite itself does not ask. `n/a`: could not be told in this run.
+llm-comply passes some checks with warnings: those are not passed here, and the two of compaction, an optional route
+that is not there, are refused. Where the model is `ragpod` it is told to ignore `file_search_call`, an item of OpenAI's
+that Open Responses leaves out. schemathesis looks for a status of 500 and above only.
 """
 
 

@@ -1,17 +1,14 @@
 """llm-comply (PyPI): answers and streams against the published schemas of chat completions and of Open Responses."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from openai import OpenAI
 
+from tests.conformance.comply import detail, outcome
 from tests.conformance.suite import Row, Served, add, completed, loaded
 
 pytestmark = [pytest.mark.conformance, pytest.mark.engine]
-
-# Text only: an answer says 400 and names the part.
-REFUSED = {"chat-image-input", "image-input"}
 
 
 def complied(served: Served, environment: Path, form: str, model: str, *options: str) -> list[Row]:
@@ -20,19 +17,9 @@ def complied(served: Served, environment: Path, form: str, model: str, *options:
          "--timeout", "120", "--json", *options],
     )  # fmt: skip
     return [
-        add(f"llm-comply {form}", f"{model}: {test['id']}", _outcome(test), _detail(test))
+        add(f"llm-comply {form}", f"{model}: {test['id']}", outcome(test), detail(test))
         for test in loaded(done)["results"]
     ]
-
-
-def _outcome(test: dict[str, Any]) -> str:
-    return "refused" if test["status"] == "failed" and test["id"] in REFUSED else str(test["status"])
-
-
-def _detail(test: dict[str, Any]) -> str:
-    """Of what was refused, the status alone; of what passed, the suite's warnings."""
-    errors = test.get("errors") or test.get("warnings") or []
-    return "; ".join(errors[:1] if _outcome(test) == "refused" else errors)[:300]
 
 
 def test_chat_completions_comply(served: Served, environment: Path) -> None:

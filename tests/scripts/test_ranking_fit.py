@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from fit_ranker import report  # type: ignore[import-not-found]
-from ranking_data import Example  # type: ignore[import-not-found]
-from ranking_fit import LEG_SIGNS, LEGS, RELATIVE, Fitted, fit, lexical, without_sparse  # type: ignore[import-not-found]
+from fit_ranker import report, with_order  # type: ignore[import-not-found]
+from ranking.data import Example  # type: ignore[import-not-found]
+from ranking.fit import LEG_SIGNS, LEGS, RELATIVE, Fitted, fit, lexical, without_sparse  # type: ignore[import-not-found]
 
 from retrieval.ranking.fusion import standardised
 
@@ -88,3 +88,16 @@ def test_the_report_has_a_column_for_every_leg(monkeypatch: pytest.MonkeyPatch) 
     assert table.splitlines()[0].startswith("| set | queries | bm25 | dense | sparse | fused |")
     columns = {line.count("|") for line in table.split("\n\n")[0].splitlines()}
     assert len(columns) == 1
+
+
+def test_a_stages_order_can_be_written_alone_under_the_floor_of_the_calibration_that_stays() -> None:
+    data = without_sparse(examples("dense"))
+    before, after = fit(without_sparse(examples("bm25"))), fit(data)
+    merged = with_order(
+        {"stages": {name: dict(stage) for name, stage in before.stages.items()}}, after, "rerank2", data
+    )
+    assert merged.stages["rerank2"]["relative"] == after.stages["rerank2"]["relative"]
+    assert merged.stages["rerank2"]["signs"] == before.stages["rerank2"]["signs"]
+    assert merged.stages["rerank1"] == before.stages["rerank1"]
+    answered = [merged.best("rerank2", each) >= merged.floor for each in data if each.answerable]
+    assert fmean(answered) >= 0.9

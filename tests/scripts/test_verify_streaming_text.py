@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-from check_results import Failed, NotAsked  # type: ignore[import-not-found]
-from verify_streaming_text import difference, not_repeated, same  # type: ignore[import-not-found]
+from streaming.results import Failed, NotAsked  # type: ignore[import-not-found]
+from streaming.text import difference, not_repeated, same  # type: ignore[import-not-found]
 
 WORDS = st.lists(st.text(min_size=1), min_size=3, max_size=12)
 

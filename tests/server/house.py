@@ -1,5 +1,6 @@
 """A whole server over a real socket: real store, embedder and retriever on a tiny corpus, and a scripted engine."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,7 +35,19 @@ ENGLISH = {
 QUESTION = "배송은 며칠 걸리나요?"
 OFF_TOPIC = "asdf qwer zxcv uiop hjkl"
 UNHURRIED = {"rerank_seconds": PATIENCE}  # on a busy machine both stages may take longer than the default budget
+# and beside a real engine that has taken both cores a search may too
+PATIENT = {"search_seconds": PATIENCE, "first_token_seconds": PATIENCE, "queue_seconds": PATIENCE}
+RESERVE_BYTES = 1 << 20  # of each of hundreds of data folders
 KEPT_ALIVE_SECONDS = 2.0  # below the server's 5: no request goes out on a connection that is being closed
+
+
+class Ahead:
+    """The store's clock: that of the machine, and some seconds more."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
 
 
 @dataclass(slots=True)
@@ -44,6 +57,7 @@ class House:
     stub: StubEngine
     http: aiohttp.ClientSession
     openai: AsyncOpenAI
+    clock: Ahead
 
     async def stream(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
         """The JSON of every event of a stream, [DONE] left out (and required to be last where there is one)."""
@@ -92,18 +106,25 @@ async def house(
 
     Any passage is evidence here, whatever its score.
     """
+    clock = Ahead()
     async with StubEngine() as stub:
         engine = {"url": stub.url, "model": stub.model}
         if isinstance(real, Llama):
             engine = {"url": real.url, "api_key": real.api_key, "model": real.model}
         given = {"engine": engine, "port": 0, "data_dir": data_dir}
         given["retrieval"] = {"min_score": 0.0, **UNHURRIED}
+        settings["store"] = {"reserve_bytes": RESERVE_BYTES} | settings.get("store", {})
+        settings.setdefault(
+            "parsing", {"workers": 0}
+        )  # a child costs .4 s of CPU; tests/server/app/test_ingestor.py has one
+        settings["limits"] = PATIENT | settings.get("limits", {})
         async with open_parts(
             Settings.load(**given | settings),
             embedder=embedder,
             tokenizer=tokenizer,
             engine=real if isinstance(real, ProcessEngine) else None,  # opened elsewhere, for more than one house
             keys=Keys(keys or {}),
+            clock=clock,
         ) as parts:
             await parts.generators.engine.wait_ready(PATIENCE)
             async with serving(parts) as url:
@@ -115,4 +136,4 @@ async def house(
                     ) as http,
                     AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=_plain_http()) as client,
                 ):
-                    yield House(url, parts, stub, http, client)
+                    yield House(url, parts, stub, http, client, clock)

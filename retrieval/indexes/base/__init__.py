@@ -4,5 +4,5 @@
 Imports the store and the filters; no index.
 
 Door: atomic, following, frequencies, leg.
-Imports: retrieval.filters, retrieval.store.
+Imports: retrieval.filters, retrieval.store.base.
 """

@@ -1,17 +1,38 @@
 """An index of one vector store that follows the store's change log, whatever it is made of."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from models.base import FloatArray
 from retrieval.indexes.base.frequencies import Frequencies
 from retrieval.indexes.base.leg import Leg
-from retrieval.store.store import Store
+from retrieval.store.base.values import Change, LogState
 from retrieval.types import QueryVectors
 
 P = TypeVar("P")
+
+
+class PassageReader(Protocol):
+    """What indexes read of the store (retrieval/store/passages.py)."""
+
+    def vectors(self, keys: Sequence[int], dim: int) -> tuple[list[int], FloatArray]: ...
+    def terms(self, keys: Sequence[int]) -> list[tuple[int, str]]: ...
+    def weights(self, keys: Sequence[int]) -> list[tuple[int, bytes]]: ...
+    def visible_keys(self, store_id: str) -> tuple[list[int], int]: ...
+    def keys_without(self, store_id: str, table: Literal["vectors", "lexical_weights"]) -> list[int]: ...
+
+
+class ChangeFeed(Protocol):
+    """What they follow (retrieval/store/changes.py)."""
+
+    def store_ids(self, owner: str | None = None) -> list[str]: ...
+    def state(self, store_id: str) -> LogState: ...
+    def after(self, store_id: str, seq: int, limit: int) -> list[Change]: ...
+    def acknowledge(self, store_id: str, applied: Mapping[str, int]) -> None: ...
+    def has_removals(self, store_id: str) -> bool: ...
 
 
 class FollowingIndex(ABC, Generic[P]):
@@ -42,7 +63,7 @@ class FollowingIndex(ABC, Generic[P]):
         """Ascending; a key that were in it twice would be there twice."""
 
     @abstractmethod
-    def payload(self, store: Store, keys: Sequence[int]) -> P:
+    def payload(self, passages: PassageReader, keys: Sequence[int]) -> P:
         """What `apply` adds for those of the keys that still exist."""
 
     @abstractmethod
@@ -64,6 +85,10 @@ class FollowingIndex(ABC, Generic[P]):
 
     def frequencies(self, terms: Sequence[str]) -> Frequencies | None:
         """Of an index of terms."""
+        return None
+
+    def holding(self, term: str, k: int, allowed: Collection[int] | None) -> list[int] | None:
+        """Of an index of terms: k passages at most that hold this one. allowed: None is everything."""
         return None
 
     @property

@@ -1,5 +1,5 @@
 """The dense leg: vectors in FAISS, or on a GPU.
 
 Door: index.
-Imports: models.torch, retrieval.indexes.base, retrieval.store.
+Imports: models.torch, retrieval.indexes.base.
 """

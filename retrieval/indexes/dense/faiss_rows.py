@@ -32,6 +32,9 @@ class Recall(NamedTuple):
     at_100: float
 
 
+_PIECE = 1 << 20  # bytes written at once
+
+
 class FaissRows:
     """Not thread-safe while it is changed. `lists`: 0 while flat."""
 
@@ -83,7 +86,18 @@ class FaissRows:
         return cls(dim, index)
 
     def save(self, path: Path) -> None:
-        self._faiss.write_index(self._index, str(path))
+        """By Python's own file, which raises OSError: FAISS's looks at no error when it flushes its buffer at the end,
+        and on a full disk leaves an empty file without a word (faiss 1.14, FileIOWriter's destructor).
+        """
+        with path.open("wb", buffering=0) as file:
+
+            def write(piece: bytes) -> int:
+                left = memoryview(piece)
+                while left:
+                    left = left[file.write(left) :]
+                return len(piece)
+
+            self._faiss.write_index(self._index, self._faiss.PyCallbackIOWriter(write, _PIECE))
 
     def __len__(self) -> int:
         count: int = self._index.ntotal

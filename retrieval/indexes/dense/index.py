@@ -19,12 +19,11 @@ import numpy as np
 
 from models.base import FloatArray
 from retrieval.indexes.base.atomic import replace_file
-from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.following import FollowingIndex, PassageReader
 from retrieval.indexes.base.leg import LocalLeg
 from retrieval.indexes.dense.device_copy import DeviceCopy, OpenRows, on_torch
 from retrieval.indexes.dense.faiss_rows import FaissRows, Keys, Recall, lists_for, sample_size
 from retrieval.indexes.dense.read_write_lock import ReadWriteLock
-from retrieval.store.store import Store
 from retrieval.types import Hit, QueryVectors
 
 log = logging.getLogger("ragpod.dense")
@@ -146,9 +145,9 @@ class DenseIndex(FollowingIndex[tuple[Sequence[int], FloatArray]]):
         with self._lock.reading():
             return sorted(self._rows.keys().tolist())
 
-    def payload(self, store: Store, keys: Sequence[int]) -> tuple[Sequence[int], FloatArray]:
+    def payload(self, passages: PassageReader, keys: Sequence[int]) -> tuple[Sequence[int], FloatArray]:
         """n keys and their vectors, (n, dim)."""
-        return store.index_vectors(keys, self.dim)
+        return passages.vectors(keys, self.dim)
 
     def apply(self, seq: int, payload: tuple[Sequence[int], FloatArray], removed: Collection[int]) -> None:
         keys, vectors = payload

@@ -1,5 +1,5 @@
 """The learned lexical leg: token weights in an inverted index.
 
 Door: index.
-Imports: retrieval.indexes.base, retrieval.passages, retrieval.store.
+Imports: retrieval.indexes.base, retrieval.passages.
 """

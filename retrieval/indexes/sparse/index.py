@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from models.base import FloatArray
 from retrieval.indexes.base.atomic import replace_file
-from retrieval.indexes.base.following import FollowingIndex
+from retrieval.indexes.base.following import FollowingIndex, PassageReader
 from retrieval.indexes.base.leg import LocalLeg
 from retrieval.indexes.sparse.postings import Segment, merged
-from retrieval.store.store import Store
 from retrieval.types import Hit, QueryVectors
 
 _MAGIC = b"ragpod sparse 1\n"
@@ -93,9 +92,9 @@ class SparseIndex(FollowingIndex[Sequence[tuple[int, bytes]]]):
         found = [segment.keys[segment.live] for segment in self._now.segments]
         return sorted(np.concatenate(found).tolist()) if found else []
 
-    def payload(self, store: Store, keys: Sequence[int]) -> Sequence[tuple[int, bytes]]:
+    def payload(self, passages: PassageReader, keys: Sequence[int]) -> Sequence[tuple[int, bytes]]:
         """(key, encode_weights)"""
-        return store.index_weights(keys)
+        return passages.weights(keys)
 
     def apply(self, seq: int, payload: Sequence[tuple[int, bytes]], removed: Collection[int]) -> None:
         with self._changing:

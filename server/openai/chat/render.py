@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from retrieval.characters import shown_name
 from server.answering.events import Citation, Done, Sources, Started
 from server.answering.transcript import Choice, Transcript, usage_of
-from server.answering.work import candidate, source
+from server.answering.work import candidate, source, where
 
 DONE = b"data: [DONE]\n\n"
 Json = dict[str, Any]
@@ -98,13 +99,15 @@ def annotations(citations: Sequence[Citation], sources: Sources) -> list[Json]:
     """One for each mark of the text; index counts context.citations from 0."""
     return [
         {
+            **where(sources.evidence[citation.marker - 1].chunk),
             "type": "file_citation",
             "start_index": citation.start,
             "end_index": citation.end,
             "file_id": citation.file_id,
-            "filename": sources.evidence[citation.marker - 1].chunk.filename,
+            "filename": shown_name(sources.evidence[citation.marker - 1].chunk.filename),
             "index": citation.marker - 1,
             "chunk_id": citation.chunk_id,
+            "document_id": sources.evidence[citation.marker - 1].chunk.own_id,
         }
         for citation in citations
     ]
@@ -116,7 +119,7 @@ def metadata(told: Transcript) -> Json:
         "trace_id": started.trace_id if started else None,
         "session_id": started.session_id if started else None,
         "no_evidence": told.sources.no_evidence,
-        "degraded": list(report.degraded if report else told.sources.degraded),
+        "degraded": list(told.degraded),
         "skipped": list(told.sources.skipped),
         "timings_ms": dict(report.timings_ms) if report else {},
         "counts": dict(report.counts) if report else {},

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from models.base import Sampling
 from server.answering.ask import Defaults
 from server.http.errors import bad_request
-from server.http.json_body import IDENTIFIER
+from server.http.json_body import IDENTIFIER, NoNul
 from server.openai.chat.fields import FIELDS, refuse, unknown
 from server.openai.chat.messages import ChatMessage
 from server.openai.chat.tools import TOOLS, Format, Strict, Tool, ToolChoice, given
@@ -19,8 +19,8 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 Penalty = Annotated[float, Field(ge=-2, le=2)] | None
 TokenId = Annotated[str, Field(pattern=r"^\d{1,9}$")]
-MetadataKey = Annotated[str, Field(max_length=64)]
-MetadataValue = Annotated[str, Field(max_length=512)]
+MetadataKey = Annotated[str, Field(max_length=64), NoNul]
+MetadataValue = Annotated[str, Field(max_length=512), NoNul]
 Stop = Annotated[str, Field(min_length=1)]
 
 
@@ -74,9 +74,9 @@ class ChatRequest(BaseModel):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
-    user: str | None = Field(default=None, max_length=512)
-    safety_identifier: str | None = Field(default=None, max_length=128)
-    prompt_cache_key: str | None = None
+    user: Annotated[str, NoNul] | None = Field(default=None, max_length=512)
+    safety_identifier: Annotated[str, NoNul] | None = Field(default=None, max_length=128)
+    prompt_cache_key: Annotated[str, NoNul] | None = None
     store: bool | None = None
     ragpod: Extension | None = None
 

@@ -39,9 +39,9 @@ class Chat:
         """
         check(body)
         asking, extension = self._asking, body.ragpod or Extension()
-        stores = await asking.model_store_ids(owner, body.model)
+        stores = await asking.model_stores(owner, body.model)
         if extension.vector_store_ids is not None:
-            stores = await asking.store_ids(owner, extension.vector_store_ids, "ragpod.vector_store_ids")
+            stores = await asking.stores(owner, extension.vector_store_ids, "ragpod.vector_store_ids")
         params = asking.search_params(
             filters=extension.filters,
             keep=extension.top_k,

@@ -1,5 +1,6 @@
 """The Responses API.
 
 Door: question, routes.
-Imports: models.wire, server.access, server.answering, server.http, server.openai.chat, server.records.
+Imports: models.wire, retrieval.store.base, server.access, server.answering, server.http, server.openai.chat,
+server.records.
 """

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.base import Usage
+from retrieval.characters import shown_name
 from retrieval.types import ScoredChunk
 from server.answering.events import Citation, Done, ErrorEvent
 from server.answering.failures import failure_of_event
 from server.answering.transcript import Transcript
+from server.answering.work import where
 from server.openai.chat.render import metadata
 from server.openai.chat.tools import Json
 from server.openai.responses.request import LOGPROBS, RESULTS, ResponseRequest
@@ -136,14 +138,16 @@ def search_results(evidence: Sequence[ScoredChunk]) -> list[Json]:
     return [
         {
             "file_id": scored.chunk.file_id,
-            "filename": scored.chunk.filename,
+            "filename": shown_name(scored.chunk.filename),
             "score": scored.score,
             "text": scored.chunk.text,
             "attributes": dict(scored.chunk.attributes),
             "chunk_id": scored.chunk.id,
-            "title": scored.chunk.title,
+            "document_id": scored.chunk.own_id,
+            "title": shown_name(scored.chunk.title),
             "url": scored.chunk.url or None,
             "scores": dict(scored.scores),
+            **where(scored.chunk),
         }
         for scored in evidence
     ]
@@ -154,14 +158,17 @@ def annotation(citation: Citation, evidence: Sequence[ScoredChunk], before: int 
 
     before: characters of the answer in the messages before that one.
     """
+    cited = evidence[citation.marker - 1].chunk
     return {
+        **where(cited),
         "type": "file_citation",
         "file_id": citation.file_id,
-        "filename": evidence[citation.marker - 1].chunk.filename,
+        "filename": shown_name(cited.filename),
         "index": citation.start - before,
         "start_index": citation.start - before,
         "end_index": citation.end - before,
         "chunk_id": citation.chunk_id,
+        "document_id": cited.own_id,
     }
 
 

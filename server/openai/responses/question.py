@@ -1,13 +1,16 @@
 """From a Responses request to its answer: what is asked, how it is shown, and what is kept of it."""
 
 import asyncio
+import logging
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
+from retrieval.store.base.values import NamedStore, StoreError
 from retrieval.types import SearchParams
 from server.answering.ask import Ask, Asking, new_id
-from server.answering.events import Done, Event, Started
+from server.answering.events import NOT_STORED, Done, Event, Started
 from server.answering.question import conversation, search_question
 from server.answering.run import Run, Runs
 from server.http import sse
@@ -19,6 +22,12 @@ from server.openai.responses.request import ResponseRequest, check, sampling_of
 from server.openai.responses.stream import ResponseStream
 from server.openai.responses.truncation import fitting
 from server.records.responses import Responses, Stored
+
+log = logging.getLogger("ragpod.answer")
+
+
+class KeepingObserver(Protocol):
+    def count_degraded(self, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +44,21 @@ class ResponseFrames:
 
     def __init__(self, frame: Frame) -> None:
         self.stream = ResponseStream(frame)
+        self._made: list[Json] = []
 
     def feed(self, event: Event) -> bytes:
-        return b"".join([sse.typed(made["type"], made) for made in self.stream.feed(event)])
+        self._made = self.stream.feed(event)
+        return self._frames()
+
+    def _frames(self) -> bytes:
+        return b"".join([sse.typed(made["type"], made) for made in self._made])
+
+    def not_stored(self) -> bytes:
+        """The frames of its end anew, where the response says that it is not kept."""
+        degraded: list[str] = self.response["ragpod"]["degraded"]  # the last event's too
+        if NOT_STORED not in degraded:
+            degraded.append(NOT_STORED)
+        return self._frames()
 
     @property
     def response(self) -> Json:
@@ -47,17 +68,30 @@ class ResponseFrames:
 
 
 class Keeping:
-    """The sink that keeps a response when it has its end, before that is given to anyone."""
+    """The sink that keeps a response when it has its end, before that is given to anyone; one that cannot be kept is
+    given all the same, and says so.
+    """
 
-    def __init__(self, responses: Responses, question: ResponseQuestion, rendered: ResponseFrames) -> None:
+    def __init__(
+        self, responses: Responses, question: ResponseQuestion, rendered: ResponseFrames, observer: KeepingObserver
+    ) -> None:
         self._responses, self._question, self._rendered = responses, question, rendered
+        self._observer = observer
         self._begun = False
 
-    async def __call__(self, event: Event) -> None:
+    async def __call__(self, event: Event) -> bytes | None:
         """A request that was refused before it began has no id that its caller knows."""
         self._begun = self._begun or isinstance(event, Started)
-        if isinstance(event, Done) and self._begun and self._question.ask.store:
+        if not isinstance(event, Done) or not self._begun or not self._question.ask.store:
+            return None
+        try:
             await asyncio.shield(self._responses.save(self._question.ask.owner, self._stored()))
+        except StoreError as error:
+            log.error("the response of answer %s could not be kept: %s", self._question.ask.trace_id, error)
+            if NOT_STORED not in event.degraded:  # else it has been counted with the answer
+                self._observer.count_degraded(NOT_STORED)
+            return self._rendered.not_stored()
+        return None
 
     def _stored(self) -> Stored:
         asked, frame = self._question, self._question.frame
@@ -68,11 +102,13 @@ class Keeping:
 class Responding:
     """Responses requests to answers."""
 
-    def __init__(self, runs: Runs, asking: Asking, responses: Responses) -> None:
+    def __init__(self, runs: Runs, asking: Asking, responses: Responses, observer: KeepingObserver) -> None:
         self._runs, self._asking, self._responses = runs, asking, responses
+        self._observer = observer
 
     def start(self, question: ResponseQuestion, rendered: ResponseFrames) -> Run[Event]:
-        return self._runs.start(question.ask, rendered, Keeping(self._responses, question, rendered))
+        keeping = Keeping(self._responses, question, rendered, self._observer)
+        return self._runs.start(question.ask, rendered, keeping)
 
     async def count_tokens(self, ask: Ask) -> int:
         """By the engine's own count; what retrieval adds is not in it."""
@@ -108,15 +144,15 @@ class Responding:
         )
         return ResponseQuestion(ask, _frame(key, ask, body), items)
 
-    async def _stores(self, owner: str, body: ResponseRequest) -> tuple[tuple[str, ...], bool]:
+    async def _stores(self, owner: str, body: ResponseRequest) -> tuple[tuple[NamedStore, ...], bool]:
         """What is searched, and whether anything is: the engine's own id searches only where file_search asks it."""
         asking, named = self._asking, body.ragpod.vector_store_ids if body.ragpod else None
         engine = body.model == asking.generators.name
-        own = () if engine else await asking.model_store_ids(owner, body.model)
+        own = () if engine else await asking.model_stores(owner, body.model)
         if body.search is not None:
-            own = await asking.store_ids(owner, body.search.vector_store_ids, "tools")
+            own = await asking.stores(owner, body.search.vector_store_ids, "tools")
         elif named is not None:
-            own = await asking.store_ids(owner, named, "ragpod.vector_store_ids")
+            own = await asking.stores(owner, named, "ragpod.vector_store_ids")
         return own, bool(own and body.tool_choice != "none") or not engine
 
     def _params(self, body: ResponseRequest, extension: Extension) -> SearchParams:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.base import Sampling
 from server.answering.ask import MODEL, Defaults
 from server.http.errors import bad_request
+from server.http.json_body import NoNul
 from server.openai.chat.requests import Extension, MetadataKey, MetadataValue
 from server.openai.chat.tools import TOOLS, Json, Strict
 from server.openai.responses.fields import refuse
@@ -55,9 +56,9 @@ class ResponseRequest(BaseModel):
     reasoning: Reasoning | None = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
-    user: Annotated[str, Field(max_length=512)] | None = None
-    safety_identifier: Annotated[str, Field(max_length=128)] | None = None
-    prompt_cache_key: str | None = None
+    user: Annotated[str, Field(max_length=512), NoNul] | None = None
+    safety_identifier: Annotated[str, Field(max_length=128), NoNul] | None = None
+    prompt_cache_key: Annotated[str, NoNul] | None = None
     ragpod: Extension | None = None
 
     @property

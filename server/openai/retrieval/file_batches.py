@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from retrieval.store.types import Attachment, FileStatus
+from retrieval.store.base.values import Attachment, FileStatus
 from server.access.authentication import Owner
 from server.http.errors import bad_request
 from server.http.json_body import JsonRoute
@@ -17,6 +17,7 @@ from server.openai.retrieval.objects import (
     DocumentsNow,
     StoreNow,
     batch_object,
+    progress_object,
     store_file_object,
 )
 from server.openai.retrieval.vector_stores import poll_again
@@ -33,9 +34,12 @@ async def create(store_id: str, body: AttachMany, owner: Owner, documents: Docum
 
 @router.get("/{batch_id}")
 async def get(store_id: str, batch_id: str, owner: Owner, store: StoreNow, response: Response) -> dict[str, Any]:
-    batch = await store.reads.run(store.get_batch, owner, store_id, batch_id)
+    """`ragpod.progress` beside OpenAI's fields: its rate is the mean since the batch was made."""
+    batch = await store.reads.run(store.batches.get, owner, store_id, batch_id)
+    progress = await store.reads.run(store.batches.progress, owner, store_id, batch_id)
     poll_again(response, batch.counts.in_progress)
-    return batch_object(batch)
+    told = progress_object(progress, progress.passages, store.clock() - batch.created_at)
+    return batch_object(batch) | {"ragpod": {"progress": told}}
 
 
 @router.get("/{batch_id}/files")
@@ -48,7 +52,7 @@ async def list_files(
     status: Annotated[FileStatus | None, Query(alias="filter")] = None,
 ) -> dict[str, Any]:
     """Those that are still in the vector store."""
-    listed = partial(store.list_batch_files, owner, store_id, batch_id, status)
+    listed = partial(store.batches.files, owner, store_id, batch_id, status)
     page = await store.reads.run(listed, **cursor.arguments)
     return listing([store_file_object(file) for file in page.items], page.has_more)
 
@@ -56,7 +60,7 @@ async def list_files(
 @router.post("/{batch_id}/cancel")
 async def cancel(store_id: str, batch_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Ends what is in progress; what is indexed stays."""
-    return batch_object(await store.writes.run(store.cancel_batch, owner, store_id, batch_id))
+    return batch_object(await store.writes.run(store.batches.cancel, owner, store_id, batch_id))
 
 
 def _distinct(body: AttachMany) -> Sequence[Attachment]:

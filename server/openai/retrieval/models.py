@@ -30,10 +30,12 @@ class Catalogue:
         ours = [_model(MODEL, self._started, "ragpod"), _model(self._embedder.name, self._started, "embedder")]
         if self._reranker is not None:
             ours.append(_model(self._reranker.name, self._started, "reranker"))
-        every = await self._store.reads.run(self._store.named_stores, owner)
+        every = await self._store.reads.run(self._store.vector_stores.named, owner)
         named = [store for store in every if store.name and not store.expired]
         ours += [_model(f"{MODEL}:{store.name}", store.created_at, "ragpod") for store in named]
-        return [*ours, _model(self._generators.name, self._started, "engine")]
+        if self._generators.engine.status != "absent":
+            ours.append(_model(self._generators.name, self._started, "engine"))
+        return ours
 
 
 CatalogueNow = Annotated[Catalogue, provided(Catalogue)]

@@ -6,16 +6,17 @@ from annotated_types import MaxLen
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from retrieval.ingest.documents import Documents
+from retrieval.store.base.values import Attachment, Batch, FileCounts, Progress, StoreFile, VectorStore
 from retrieval.store.store import Store
-from retrieval.store.types import Attachment, Batch, FileCounts, StoreFile, VectorStore
 from retrieval.types import AUTO, Chunking
+from server.http.json_body import NoNul
 from server.http.provided import provided
 
 StoreNow = Annotated[Store, provided(Store)]
 DocumentsNow = Annotated[Documents, provided(Documents)]
-Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Text = Annotated[str, StringConstraints(max_length=512)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=64), NoNul]
+Text = Annotated[str, StringConstraints(max_length=512), NoNul]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128), NoNul]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Metadata = Annotated[dict[Key, Text], MaxLen(16)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]  # what is larger becomes a float
@@ -66,8 +67,8 @@ class Strategy(Body):
 class NewStore(Body):
     """chunking_strategy: of file_ids."""
 
-    name: str | None = Field(default=None, max_length=256)
-    description: str | None = Field(default=None, max_length=1024)
+    name: Annotated[str, NoNul] | None = Field(default=None, max_length=256)
+    description: Annotated[str, NoNul] | None = Field(default=None, max_length=1024)
     file_ids: list[Id] = Field(default_factory=list, max_length=FILES)
     metadata: Metadata | None = None
     chunking_strategy: Strategy | None = None
@@ -77,7 +78,7 @@ class NewStore(Body):
 class ChangedStore(Body):
     """null clears a field, one that is not sent stays."""
 
-    name: str | None = Field(default=None, max_length=256)
+    name: Annotated[str, NoNul] | None = Field(default=None, max_length=256)
     metadata: Metadata | None = None
     expires_after: Expiry | None = None
 
@@ -147,6 +148,7 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
             "embedded": file.embedded,
             "visible": file.visible,
             "error_code": error.code if error else None,
+            "warnings": {"count": file.warnings.count, "messages": list(file.warnings.messages)},
         },
     }
 
@@ -161,6 +163,22 @@ def batch_object(batch: Batch) -> dict[str, Any]:
         "vector_store_id": batch.store_id,
         "status": "in_progress" if counts.in_progress else ended,
         "file_counts": counts_object(counts),
+    }
+
+
+def progress_object(progress: Progress, passages: int, seconds: float) -> dict[str, Any]:
+    """passages: that many of them in the last `seconds`, from which the time left is told; null before the first. Of
+    pages the store knows nothing before a file is parsed, so there are none here.
+    """
+    rate = passages / seconds if passages and seconds > 0 else None
+    busy = progress.files.in_progress > 0
+    return {
+        "files": counts_object(progress.files),
+        "passages": progress.passages,
+        "passages_known": progress.known,
+        "files_to_parse": progress.uncut,
+        "passages_per_second": round(rate, 2) if rate and busy else None,
+        "seconds_left": round(progress.left / rate, 1) if rate and busy else None,
     }
 
 

@@ -9,14 +9,14 @@ import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from retrieval.store.store import Store
+from retrieval.characters import shown_name
 from retrieval.types import Retrieval, ScoredChunk, SearchParams
 from server.access.authentication import Owner
 from server.answering.answer import Searcher
-from server.answering.generators import Generators
+from server.answering.ask import Asking
 from server.answering.rewriting import rewritten
 from server.answering.running import within
-from server.answering.work import candidate
+from server.answering.work import candidate, where
 from server.http.json_body import JsonRoute
 from server.http.provided import provided
 
@@ -63,15 +63,13 @@ class SearchRequest(BaseModel):
 class Searching:
     """Searches without an answer. candidates: from each leg at least. seconds: of one request."""
 
-    def __init__(
-        self, store: Store, retriever: Searcher, generators: Generators, candidates: int, seconds: float
-    ) -> None:
-        self._store, self._retriever, self._generators = store, retriever, generators
+    def __init__(self, asking: Asking, retriever: Searcher, candidates: int, seconds: float) -> None:
+        self._asking, self._retriever = asking, retriever
         self._candidates, self._seconds = candidates, seconds
 
     async def search(self, owner: str, store_id: str, body: SearchRequest) -> "Searched":
         """Raises NotFound, and models.errors.Timeout past the limit."""
-        store = await self._store.reads.run(self._store.resolve, owner, store_id)
+        store = await self._asking.store(owner, store_id)
         params = SearchParams(
             candidates=max(self._candidates, body.max_num_results),
             keep=body.max_num_results,
@@ -82,12 +80,12 @@ class Searching:
         async with within(self._seconds, "the search"):
             queries, degraded = await self._rewritten(body.query) if body.rewrite_query else (body.query, [])
             asked = dict.fromkeys([*body.query, *queries])
-            searches = [self._retriever.search(owner, [store.id], each, params) for each in asked]
+            searches = [self._retriever.search(owner, [store], each, params) for each in asked]
             return Searched(queries, await asyncio.gather(*searches), degraded)
 
     async def _rewritten(self, queries: Sequence[str]) -> tuple[list[str], list[str]]:
         """One for each, and what was not rewritten as it should have been."""
-        pairs = await asyncio.gather(*[rewritten(self._generators, query) for query in queries])
+        pairs = await asyncio.gather(*[rewritten(self._asking.generators, query) for query in queries])
         return [query for query, _ in pairs], [reason for _, reason in pairs if reason is not None]
 
 
@@ -136,17 +134,16 @@ def _result(scored: ScoredChunk) -> dict[str, Any]:
     chunk = scored.chunk
     return {
         "file_id": chunk.file_id,
-        "filename": chunk.filename,
+        "filename": shown_name(chunk.filename),
         "score": scored.score,
         "attributes": dict(chunk.attributes),
         "content": [{"type": "text", "text": chunk.text}],
         "chunk_id": chunk.id,
-        "title": chunk.title,
+        "document_id": chunk.own_id,
+        "title": shown_name(chunk.title),
         "url": chunk.url or None,
-        "headings": list(chunk.headings),
-        "page": chunk.page,
-        "start": chunk.start,
-        "end": chunk.end,
+        "headings": [shown_name(heading) for heading in chunk.headings],
+        **where(chunk),
         "scores": dict(scored.scores),
     }
 

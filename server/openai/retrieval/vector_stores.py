@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from retrieval.store.types import Attachment, FileStatus
+from retrieval.store.base.values import Attachment, FileStatus
 from server.access.authentication import Owner
 from server.http.json_body import JsonRoute
 from server.http.paging import Paging, listing
@@ -47,20 +47,20 @@ async def create(body: NewStore, owner: Owner, documents: DocumentsNow) -> dict[
 
 @router.get("")
 async def list_stores(owner: Owner, store: StoreNow, cursor: Paging) -> dict[str, Any]:
-    page = await store.reads.run(store.list_stores, owner, **cursor.arguments)
+    page = await store.reads.run(store.vector_stores.page, owner, **cursor.arguments)
     return listing([store_object(each) for each in page.items], page.has_more)
 
 
 @router.get("/{store_id}")
 async def get(store_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
-    return store_object(await store.reads.run(store.find_store, owner, store_id))
+    return store_object(await store.reads.run(store.vector_stores.find, owner, store_id))
 
 
 @router.post("/{store_id}")
 async def modify(store_id: str, body: ChangedStore, owner: Owner, store: StoreNow) -> dict[str, Any]:
     sent = body.model_fields_set
     change = partial(
-        store.update_store,
+        store.vector_stores.update,
         name=(body.name or "") if "name" in sent else None,
         metadata=(body.metadata or {}) if "metadata" in sent else None,
         expires_days=(body.expires_after.days if body.expires_after else 0) if "expires_after" in sent else None,
@@ -89,7 +89,7 @@ async def list_attached(
     cursor: Paging,
     status: Annotated[FileStatus | None, Query(alias="filter")] = None,
 ) -> dict[str, Any]:
-    page = await store.reads.run(store.list_store_files, owner, store_id, status, **cursor.arguments)
+    page = await store.reads.run(store.attachments.page, owner, store_id, status, **cursor.arguments)
     return listing([store_file_object(file) for file in page.items], page.has_more)
 
 
@@ -97,7 +97,7 @@ async def list_attached(
 async def get_attached(
     store_id: str, file_id: str, owner: Owner, store: StoreNow, response: Response
 ) -> dict[str, Any]:
-    file = await store.reads.run(store.get_store_file, owner, store_id, file_id)
+    file = await store.reads.run(store.attachments.get, owner, store_id, file_id)
     poll_again(response, file.status == "in_progress")
     return store_file_object(file)
 
@@ -106,14 +106,24 @@ async def get_attached(
 async def update_attached(
     store_id: str, file_id: str, body: Attributes, owner: Owner, store: StoreNow
 ) -> dict[str, Any]:
-    changed = await store.writes.run(store.update_attributes, owner, store_id, file_id, body.attributes or {})
+    changed = await store.writes.run(
+        store.attachments.update_attributes, owner, store_id, file_id, body.attributes or {}
+    )
     return store_file_object(changed)
+
+
+@router.post("/{store_id}/files/{file_id}/retry")
+async def retry(store_id: str, file_id: str, owner: Owner, documents: DocumentsNow) -> dict[str, Any]:
+    """Not OpenAI's: a file that has failed or been cancelled is ingested anew; any other stays as it is, and so does
+    one whose filename has newer content meanwhile.
+    """
+    return store_file_object(await documents.retry(owner, store_id, file_id))
 
 
 @router.get("/{store_id}/files/{file_id}/content")
 async def attached_content(store_id: str, file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """The text that was read from the file, one entry a document."""
-    texts = await store.reads.run(store.store_file_content, owner, store_id, file_id)
+    texts = await store.reads.run(store.attachments.content, owner, store_id, file_id)
     return {
         "object": "vector_store.file_content.page",
         "data": [{"type": "text", "text": text} for text in texts],
@@ -125,5 +135,5 @@ async def attached_content(store_id: str, file_id: str, owner: Owner, store: Sto
 @router.delete("/{store_id}/files/{file_id}")
 async def detach(store_id: str, file_id: str, owner: Owner, store: StoreNow) -> dict[str, Any]:
     """Takes it out of the vector store; the file itself stays."""
-    await store.writes.run(store.detach, owner, store_id, file_id)
+    await store.writes.run(store.attachments.detach, owner, store_id, file_id)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}

@@ -16,6 +16,7 @@ from models.engines.llama_cpp import MODEL, llama_cpp
 from models.engines.process import ProcessEngine
 from models.errors import InputTooLong, Unavailable
 from models.quoting.grammar import quoted_answer
+from models.quoting.inert import inert
 from tests.conftest import Llama
 from tests.processes import alive
 from tests.until import PATIENCE, SOON, until
@@ -180,3 +181,14 @@ async def test_a_parent_killed_without_a_word_leaves_no_child() -> None:
     await parent.wait()
     await until(lambda: not alive(child), PATIENCE)
     assert not alive(child)
+
+
+async def test_what_a_document_says_is_no_token_of_the_chat(engine: ConnectedEngine) -> None:
+    """llama.cpp reads `<|im_end|>` in a message as the token: one; the words of it are several."""
+
+    async def counted(text: str) -> int:
+        return await engine.generator.count_tokens([Message("user", text)])
+
+    token, empty = "<|im_end|>", await counted("")
+    assert await counted(token * 4) - empty < 8
+    assert await counted(inert(token * 4)) - empty > 16

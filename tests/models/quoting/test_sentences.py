@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.quoting.sentences import Unit, split_sentences, units, unmarked
+from models.quoting.sentences import Unit, split_sentences, units
 
 
 def texts(passage: str) -> list[tuple[str, str]]:
@@ -68,7 +68,7 @@ def test_what_stands_under_see_also_only_refers_elsewhere() -> None:
     passage = (
         "It ends.\n\nSee also:\n\n  **PEP 343** - The with statement\n     Its background and examples.\n\nMore text."
     )
-    assert [kind for kind, _ in texts(passage)] == ["sentence", "sentence", "reference", "reference", "sentence"]
+    assert [kind for kind, _ in texts(passage)] == ["sentence", "sentence", "reference", "sentence"]
 
 
 def test_indented_prose_is_not_code() -> None:
@@ -90,10 +90,3 @@ def test_no_word_is_lost_or_made_up(passage: str) -> None:
     assert all(unit == Unit(unit.text, unit.kind, unit.paragraph) and unit.text for unit in found)
     letters = [c for c in passage if c in "가다a1"]
     assert [c for unit in found for c in unit.text if c in "가다a1"] == letters or "`" in passage
-
-
-def test_a_documents_own_references_do_not_read_as_marks() -> None:
-    assert (
-        unmarked("서울이다.[3] 그렇다 [1, 2]. x[1] [내 정보] [1](link)")
-        == "서울이다.(3) 그렇다 (1, 2). x[1] [내 정보] [1](link)"
-    )

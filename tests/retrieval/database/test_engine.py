@@ -1,14 +1,14 @@
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from sqlalchemy import URL, Column, Integer, LargeBinary, MetaData, Table, func, insert, select, text
+from sqlalchemy import URL, Column, Connection, Integer, LargeBinary, MetaData, Table, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from retrieval.database.engine import Database, sqlite_url
+from retrieval.database.engine import BINARY, Database, sqlite_url
 from retrieval.database.errors import StoreConflict, StoreFull, StoreUnavailable
 from tests.databases import execute, postgresql
 from tests.ports import reserved_port
@@ -30,7 +30,7 @@ def file_database(tmp_path: Path) -> Iterator[Database]:
 
 
 def opened(url: URL, **given: float) -> Database:
-    database = Database(url, readers=2, writers=2, **given)  # type: ignore[arg-type]
+    database = Database(url, readers=2, writers=2, **given)
     with database.write() as connection:
         METADATA.create_all(connection)
     return database
@@ -42,9 +42,9 @@ def add(database: Database, *new: int) -> None:
             connection.execute(insert(rows), {"n": n})
 
 
-def fail(database: Database) -> None:
+def fail(transaction: AbstractContextManager[Connection]) -> None:
     """After a table was made and a row written."""
-    with database.write() as connection:
+    with transaction as connection:
         connection.execute(text("CREATE TABLE others (n INTEGER)"))
         connection.execute(insert(rows), {"n": 1})
         raise ZeroDivisionError
@@ -58,7 +58,7 @@ def numbers(database: Database) -> list[int]:
 def test_a_transaction_is_whole_or_not_at_all_its_tables_too(database: Database) -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            fail(database)
+            fail(database.write())
     with database.write(durable=False) as connection:
         connection.execute(insert(rows), [{"n": 2}, {"n": 3}])
     assert numbers(database) == [2, 3]
@@ -73,6 +73,32 @@ def test_a_reader_sees_one_snapshot_and_does_not_wait_for_the_writer(database: D
         writer.commit()
         assert reader.execute(select(func.count()).select_from(rows)).scalar() == 1
     assert numbers(database) == [1, 2]
+
+
+def test_a_single_statement_takes_no_transaction_and_sees_what_is_committed_by_then(database: Database) -> None:
+    count = select(func.count()).select_from(rows)
+    with database.one() as reader:
+        assert reader.scalar(count) == 0
+        add(database, 2)
+        assert reader.scalar(count) == 1
+    with database.read() as reader:  # perhaps on the connection that was used without one
+        assert reader.scalar(count) == 1
+        add(database, 3)
+        assert reader.scalar(count) == 1
+    with pytest.raises(ZeroDivisionError):
+        fail(database.write())
+    assert numbers(database) == [2, 3]
+
+
+def test_bytes_that_are_sent_in_binary_are_those_that_were_written(database: Database) -> None:
+    content = bytes(range(256)) * 100
+    with database.write() as connection:
+        connection.execute(
+            insert(rows), [{"n": 1, "content": content}, {"n": 2, "content": b""}, {"n": 3, "content": None}]
+        )
+    with database.one() as reader:
+        found = reader.execute(select(rows).order_by(rows.c.n).execution_options(**{BINARY: True})).all()
+    assert [tuple(row) for row in found] == [(1, content), (2, b""), (3, None)]
 
 
 def test_writers_that_read_before_they_write_do_not_lose_each_others_rows(database: Database) -> None:
@@ -145,6 +171,67 @@ def test_a_write_is_synced_where_it_must_be_durable(file_database: Database) -> 
     for durable, level in ((True, 2), (False, 1), (True, 2)):
         with file_database.write(durable=durable) as connection:
             assert connection.execute(text("PRAGMA synchronous")).scalar() == level
+
+
+REBUILD = (
+    "CREATE TABLE rows_new (n INTEGER PRIMARY KEY, content BLOB)",
+    "INSERT INTO rows_new SELECT n, content FROM rows WHERE n < {below}",
+    "DROP TABLE rows",
+    "ALTER TABLE rows_new RENAME TO rows",
+)
+
+
+def rebuild(database: Database, *, below: int) -> None:
+    """A table that others refer to, with those of its rows."""
+    with database.migrating() as connection:
+        for statement in REBUILD:
+            connection.exec_driver_sql(statement.format(below=below))
+
+
+@pytest.fixture
+def referring(file_database: Database) -> Database:
+    """Rows 1 and 2, and others that refer to them."""
+    add(file_database, 1, 2)
+    with file_database.write() as connection:
+        connection.execute(text("CREATE TABLE others (n INTEGER REFERENCES rows ON DELETE CASCADE)"))
+        connection.execute(text("INSERT INTO others VALUES (1), (2)"))
+    return file_database
+
+
+def others(database: Database) -> list[int]:
+    with database.read() as connection:
+        return list(connection.scalars(text("SELECT n FROM others ORDER BY n")))
+
+
+def test_a_table_is_made_anew_without_what_refers_to_it_going_with_the_old_one(referring: Database) -> None:
+    rebuild(referring, below=3)
+    assert (numbers(referring), others(referring)) == ([1, 2], [1, 2])
+
+
+def test_a_migration_that_leaves_a_reference_to_nothing_is_a_conflict_and_undone(referring: Database) -> None:
+    with pytest.raises(StoreConflict, match="a row of others refers to a row of rows"):
+        rebuild(referring, below=2)
+    assert (numbers(referring), others(referring)) == ([1, 2], [1, 2])
+
+
+@pytest.mark.parametrize("below", [3, 2])
+def test_after_a_migration_references_are_checked_at_once_again(referring: Database, below: int) -> None:
+    """Whether it went well or not: also by connections that were there before."""
+    with suppress(StoreConflict):
+        rebuild(referring, below=below)
+    for _ in range(3):
+        with pytest.raises(StoreConflict), referring.write() as connection:
+            connection.execute(text("INSERT INTO others VALUES (9)"))
+    with referring.read() as one, referring.read() as two:
+        assert [each.exec_driver_sql("PRAGMA foreign_keys").scalar() for each in (one, two)] == [1, 1]
+
+
+def test_a_migration_that_fails_is_undone_its_tables_too(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail(database.migrating())
+    with database.migrating() as connection:
+        connection.execute(text("CREATE TABLE others (n INTEGER)"))
+    assert (numbers(database), others(database)) == ([], [])
 
 
 def test_space_is_given_back_outside_of_transactions(file_database: Database) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from retrieval.database.engine import Database, sqlite_url
 from retrieval.database.errors import NewerDatabase
-from retrieval.database.migration import ALEMBIC_COUNTS, Migrations, upgrade
+from retrieval.database.migration import ALEMBIC_COUNTS, Migrations, sqlite_script, upgrade
 
 SCRIPT = """
 import sqlalchemy as sa
@@ -75,6 +76,37 @@ def test_a_script_that_fails_leaves_everything_as_it_was(database: Database, tmp
     assert upgrade(database, migrations(tmp_path / "a", "apples", "pears"))
 
 
+def test_where_nothing_is_missing_no_writer_is_waited_for(database_url: URL, tmp_path: Path) -> None:
+    two = migrations(tmp_path / "a", "apples", "pears")
+    with closing(Database(database_url, readers=1, writers=1, wait_seconds=0)) as database:
+        upgrade(database, two)
+        with closing(Database(database_url)) as other, other.write() as connection:
+            connection.execute(text("INSERT INTO apples VALUES (7)"))
+            assert not upgrade(database, two)
+
+
+def test_a_script_runs_statement_by_statement_in_the_transaction_that_it_is_given(tmp_path: Path) -> None:
+    script = """
+    -- Two tables; and a trigger, whose end is not that of its first statement.
+    CREATE TABLE apples (n INTEGER);  -- one;
+    CREATE TABLE pears (
+        n INTEGER
+    );
+    CREATE TRIGGER ripe AFTER INSERT ON apples BEGIN
+        INSERT INTO pears VALUES (NEW.n);
+        INSERT INTO pears VALUES (';');
+    END;
+    INSERT INTO apples VALUES (7);
+    """
+    with closing(Database(sqlite_url(tmp_path / "a.db"))) as database:
+        with pytest.raises(DBAPIError), database.write() as connection:
+            sqlite_script(connection, f"{script}; INSERT INTO plums VALUES (1);")
+        assert tables(database) == set()
+        with database.write() as connection:
+            sqlite_script(connection, script)
+            assert connection.execute(text("SELECT n FROM pears")).scalars().all() == [7, ";"]
+
+
 def test_a_newer_database_is_refused_and_not_touched(database: Database, tmp_path: Path) -> None:
     upgrade(database, migrations(tmp_path / "new", "apples", "pears"))
     with pytest.raises(NewerDatabase, match=r"has schema 0002, .* up to 0001: use a newer ragpod"):
@@ -86,6 +118,8 @@ def test_of_those_that_start_at_once_one_upgrades_and_the_others_find_it_done(
     database_url: URL, tmp_path: Path
 ) -> None:
     two = migrations(tmp_path / "a", "apples", "pears")
+    with closing(Database(database_url)) as database, database.read():
+        pass  # two that make one SQLite file's log at once do not wait for each other
 
     def start(_: int) -> bool:
         with closing(Database(database_url, readers=1, writers=1)) as database:

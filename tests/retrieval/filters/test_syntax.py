@@ -13,7 +13,7 @@ from retrieval.filters.syntax import (
     InvalidFilter,
     parse,
 )
-from retrieval.store.types import StoreError
+from retrieval.store.base.values import StoreError
 
 
 def nested(depth: int) -> dict[str, Any]:

@@ -152,3 +152,15 @@ def test_a_query_of_ten_thousand_terms_is_cut_to_its_most_telling_ones(index: Bm
     assert len(hits) <= 10
     counted = Counter(index.search(["w0"] * 10_000, 3))
     assert len(counted) == 3
+
+
+def test_what_a_broken_commit_has_left_does_not_stop_the_next(tmp_path: Path) -> None:
+    """Deletions are files named by the commit's number: after a full disk, or a kill, the number comes again."""
+    index = Bm25Index(tmp_path / "bm25")
+    index.apply(1, rows([["alpha", "beta"], ["gamma"]]), [])
+    for segment in (tmp_path / "bm25").glob("*.term"):
+        for stamp in range(20):
+            segment.with_suffix(f".{stamp}.del").write_bytes(b"half")
+    index.apply(2, [], [1])
+    assert index.keys() == [2]
+    assert Bm25Index(tmp_path / "bm25").keys() == [2]

@@ -1,46 +1,33 @@
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.base import FloatArray
 from retrieval.indexes.bm25 import Bm25Index
 from retrieval.indexes.consistency import Difference
 from retrieval.indexes.dense.index import DenseConfig, DenseIndex
 from retrieval.indexes.manager import IndexManager
 from retrieval.indexes.registry import kinds
-from retrieval.store.store import EmbedderMismatch, NotFound, Store
-from tests.retrieval.publishing import DIM, publish, texts, vector
+from retrieval.store.base.values import EmbedderMismatch, NotFound
+from retrieval.store.store import Store
+from tests.retrieval.publishing import DIM, passages, publish, texts, vector
+from tests.retrieval.watching import Asked
 from tests.until import until
 
 
-class CountingStore(Store):
-    """Counts the rows that indexes ask for."""
-
-    asked = 0
-
-    def index_vectors(self, keys: Sequence[int], dim: int) -> tuple[list[int], FloatArray]:
-        self.asked += len(keys)
-        return super().index_vectors(keys, dim)
-
-    def index_terms(self, keys: Sequence[int]) -> list[tuple[int, str]]:
-        self.asked += len(keys)
-        return super().index_terms(keys)
-
-
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[CountingStore]:
-    opened = CountingStore(tmp_path)
-    yield opened
-    opened.close()
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.open(tmp_path)) as opened:
+        yield opened
 
 
 @pytest.fixture
 def vs(store: Store) -> str:
-    return store.create_store("ann", "handbook").id
+    return store.vector_stores.create("ann", "handbook").id
 
 
 def found(store: Store, manager: IndexManager, vs: str, word: str) -> tuple[list[str], list[str]]:
@@ -48,12 +35,12 @@ def found(store: Store, manager: IndexManager, vs: str, word: str) -> tuple[list
     manager.refresh(vs)
     lexical = [hit.key for hit in manager.indexes(vs)[Bm25Index].search([word], 10)]
     dense = [hit.key for hit in manager.indexes(vs)[DenseIndex].search(vector(word), 1)]
-    passages = store.load_passages("ann", vs, [*lexical, *dense])
-    return [passages[key].chunk.text for key in lexical], [passages[key].chunk.text for key in dense]
+    loaded = passages(store, vs, [*lexical, *dense])
+    return [loaded[key].chunk.text for key in lexical], [loaded[key].chunk.text for key in dense]
 
 
 def test_what_is_published_is_found_by_both_legs(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha", "beta"])
     assert found(store, manager, vs, "alpha") == (["alpha"], ["alpha"])
     publish(store, vs, "b.txt", ["gamma"])
@@ -62,7 +49,7 @@ def test_what_is_published_is_found_by_both_legs(store: Store, vs: str, tmp_path
 
 
 def test_an_empty_store_has_empty_indexes_that_stay_open(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     indexes = manager.indexes(vs)
     assert indexes[DenseIndex].search(vector("alpha"), 5) == indexes[Bm25Index].search(["alpha"], 5) == []
     assert all(one is other for one, other in zip(indexes, manager.indexes(vs), strict=True))
@@ -70,7 +57,7 @@ def test_an_empty_store_has_empty_indexes_that_stay_open(store: Store, vs: str, 
 
 
 def test_a_replaced_file_leaves_nothing_of_the_old_one(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha", "beta"])
     assert len(manager.indexes(vs)[DenseIndex]) == len(manager.indexes(vs)[Bm25Index]) == 2
     publish(store, vs, "a.txt", ["alpha", "delta", "beta"])
@@ -79,14 +66,14 @@ def test_a_replaced_file_leaves_nothing_of_the_old_one(store: Store, vs: str, tm
     assert manager.check() == []
 
 
-def test_indexes_catch_up_after_a_crash(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_indexes_catch_up_after_a_crash(store: Store, vs: str, tmp_path: Path) -> None:
     """The first manager is never closed: its dense index was never written."""
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    IndexManager(store, tmp_path, DIM).refresh(vs)
+    IndexManager(store.changes, store.passages, tmp_path, DIM).refresh(vs)
     gone = publish(store, vs, "b.txt", ["gamma"])
     publish(store, vs, "c.txt", ["delta"])
-    store.detach("ann", vs, gone.file_id)
-    reopened = IndexManager(store, tmp_path, DIM)
+    store.attachments.detach("ann", vs, gone.file_id)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "delta") == (["delta"], ["delta"])
     assert reopened.check() == []
 
@@ -94,36 +81,37 @@ def test_indexes_catch_up_after_a_crash(store: CountingStore, vs: str, tmp_path:
 def test_a_crash_between_an_index_and_its_seq_doubles_nothing(store: Store, vs: str, tmp_path: Path) -> None:
     folder = tmp_path / "indexes" / vs
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     first.refresh(vs)
     (folder / "bm25.seq").write_text("0")
     first.indexes(vs)[DenseIndex].save(folder / "dense.faiss")
     (folder / "dense.seq").write_text("0")
-    reopened = IndexManager(store, tmp_path, DIM)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert len(reopened.indexes(vs)[Bm25Index]) == len(reopened.indexes(vs)[DenseIndex]) == 2
     assert reopened.check() == []
 
 
-def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)])
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     first.refresh(vs)
     first.close()
-    store.asked = 0
-    reopened = IndexManager(store, tmp_path, DIM)
+    asked = Asked(store)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "word7") == (["word7"], ["word7"])
-    assert store.asked == 0
-    assert store.changes(vs, 0, 10) == []
+    assert asked.rows == 0
+    state = store.changes.state(vs)
+    assert state.floor == state.head == 50
 
 
 def test_an_index_that_the_log_does_not_reach_back_to_is_filled_anew(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     for file in (tmp_path / "indexes" / vs).glob("*.seq"):
         file.unlink()
-    reopened = IndexManager(store, tmp_path, DIM)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "beta") == (["beta"], ["beta"])
     assert reopened.check() == []
 
@@ -131,19 +119,19 @@ def test_an_index_that_the_log_does_not_reach_back_to_is_filled_anew(store: Stor
 @pytest.mark.parametrize("name", ["dense.faiss", "bm25/meta.json"])
 def test_a_damaged_index_is_made_anew(store: Store, vs: str, tmp_path: Path, name: str) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     first.refresh(vs)
     first.close()
     (tmp_path / "indexes" / vs / name).write_bytes(b"damaged")
-    reopened = IndexManager(store, tmp_path, DIM)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "alpha") == (["alpha"], ["alpha"])
     assert reopened.check() == []
 
 
 def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    (one, two), seq = store.visible_keys(vs)
-    manager = IndexManager(store, tmp_path, DIM)
+    (one, two), seq = store.passages.visible_keys(vs)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     manager.indexes(vs)[DenseIndex].apply(seq, ([99], vector("extra")[None]), [one])
     manager.indexes(vs)[Bm25Index].apply(seq, [], [two])
     assert manager.check("ann") == [
@@ -158,29 +146,29 @@ def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tm
 
 def test_a_passage_without_a_vector_is_a_difference(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    (key,), _ = store.visible_keys(vs)
-    with store.write() as db:
-        db.execute("DELETE FROM vectors")
-    differences = IndexManager(store, tmp_path, DIM).check()
+    (key,), _ = store.passages.visible_keys(vs)
+    with store.database.write() as db:
+        db.exec_driver_sql("DELETE FROM vectors")
+    differences = IndexManager(store.changes, store.passages, tmp_path, DIM).check()
     assert Difference(vs, "vectors", missing=(key,)) in differences
 
 
 @pytest.mark.parametrize("count", [8_000, pytest.param(100_000, marks=pytest.mark.heavy)])
 def test_one_document_more_in_a_hundred_thousand_rebuilds_nothing(
-    store: CountingStore, vs: str, tmp_path: Path, count: int
+    store: Store, vs: str, tmp_path: Path, count: int
 ) -> None:
     for part in range(4):
         publish(store, vs, f"{part}.csv", [f"row{part}x{i} common" for i in range(count // 4)])
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     manager.refresh(vs)
     folder = tmp_path / "indexes" / vs
     dense, bm25 = manager.indexes(vs)[DenseIndex], manager.indexes(vs)[Bm25Index]
     vectors_file = (folder / "dense.faiss").stat()
     segments = {path.name: path.stat().st_size for path in (folder / "bm25").glob("*.store")}
-    store.asked = 0
+    asked = Asked(store)
     publish(store, vs, "one.txt", ["needle"])
     assert found(store, manager, vs, "needle") == (["needle"], ["needle"])
-    assert store.asked == 2  # one row of terms, one vector
+    assert asked.rows == 2  # one row of terms, one vector
     assert manager.indexes(vs)[DenseIndex] is dense
     assert manager.indexes(vs)[Bm25Index] is bm25
     assert (folder / "dense.faiss").stat() == vectors_file
@@ -191,16 +179,16 @@ def test_one_document_more_in_a_hundred_thousand_rebuilds_nothing(
 
 def test_a_deleted_store_takes_its_indexes_along(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     manager.refresh(vs)
-    other = store.create_store("ann", "other").id
+    other = store.vector_stores.create("ann", "other").id
     manager.refresh(other)
-    store.delete_store("ann", vs)
-    store.delete_store("ann", other)
+    store.vector_stores.delete("ann", vs)
+    store.vector_stores.delete("ann", other)
     with pytest.raises(NotFound):
         manager.indexes(vs)
     assert not (tmp_path / "indexes" / vs).exists()
-    IndexManager(store, tmp_path, DIM)
+    IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert list((tmp_path / "indexes").iterdir()) == []
 
 
@@ -209,26 +197,29 @@ def test_vectors_of_another_model_are_never_searched(
     store: Store, vs: str, tmp_path: Path, dim: int, name: str | None
 ) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    manager = IndexManager(store, tmp_path, dim, name)
+    manager = IndexManager(store.changes, store.passages, tmp_path, dim, name)
     with pytest.raises(EmbedderMismatch, match="holds vectors of synthetic"):
         manager.indexes(vs)
 
 
 def test_a_manager_without_a_dimension_takes_every_store_as_it_is(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    empty = store.create_store("ann", "empty").id
-    manager = IndexManager(store, tmp_path)
+    empty = store.vector_stores.create("ann", "empty").id
+    manager = IndexManager(store.changes, store.passages, tmp_path)
     manager.rebuild()
     assert manager.check() == []
     held, none = manager.indexes(vs)[DenseIndex], manager.indexes(empty)[DenseIndex]
     assert (held.dim, len(held), len(none)) == (DIM, 1, 0)
     manager.close()
-    assert found(store, IndexManager(store, tmp_path, DIM, "synthetic"), vs, "alpha") == (["alpha"], ["alpha"])
+    assert found(store, IndexManager(store.changes, store.passages, tmp_path, DIM, "synthetic"), vs, "alpha") == (
+        ["alpha"],
+        ["alpha"],
+    )
 
 
 def test_more_stores_than_are_kept_open_all_answer(store: Store, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM, max_open=3)
-    stores = [store.create_store("ann", f"s{i}").id for i in range(7)]
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM, max_open=3)
+    stores = [store.vector_stores.create("ann", f"s{i}").id for i in range(7)]
     for i, vs in enumerate(stores):
         publish(store, vs, "a.txt", [f"word{i}"])
         manager.refresh(vs)
@@ -239,7 +230,7 @@ def test_more_stores_than_are_kept_open_all_answer(store: Store, tmp_path: Path)
 
 
 def test_searches_go_on_beside_changes_in_many_threads(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "keep.txt", ["alpha"])
     stop = threading.Event()
 
@@ -266,8 +257,10 @@ def test_searches_go_on_beside_changes_in_many_threads(store: Store, vs: str, tm
 
 def test_dense_scores_are_the_stored_vectors_products(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"])
-    keys, _ = store.visible_keys(vs)
-    scores = IndexManager(store, tmp_path, DIM).indexes(vs)[DenseIndex].scores(vector("alpha"), keys)
+    keys, _ = store.passages.visible_keys(vs)
+    scores = (
+        IndexManager(store.changes, store.passages, tmp_path, DIM).indexes(vs)[DenseIndex].scores(vector("alpha"), keys)
+    )
     np.testing.assert_allclose(scores, [1, vector("alpha") @ vector("beta")], atol=2e-3)
 
 
@@ -277,7 +270,7 @@ SOON = DenseConfig(exact_up_to=80)
 async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_searches(
     store: Store, vs: str, tmp_path: Path
 ) -> None:
-    manager = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=kinds(SOON))
     publish(store, vs, "a.txt", [f"word{i}" for i in range(80)])
     manager.refresh(vs)
     assert manager.indexes(vs)[DenseIndex].exact
@@ -289,7 +282,7 @@ async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_search
     assert manager.recalls()[vs] >= SOON.recall
     assert manager.check() == []
     manager.close()  # waits for the lists to be on disk
-    reopened = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=kinds(SOON))
     assert not reopened.indexes(vs)[DenseIndex].exact
     assert found(store, reopened, vs, "word7") == (["word7"], ["word7"])
     assert reopened.check() == []
@@ -297,20 +290,20 @@ async def test_a_store_that_outgrows_exact_search_is_regrouped_beside_its_search
 
 def test_a_rebuilt_index_has_its_lists_when_the_rebuild_returns(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])
-    manager = IndexManager(store, tmp_path, kinds=kinds(SOON))
+    manager = IndexManager(store.changes, store.passages, tmp_path, kinds=kinds(SOON))
     manager.rebuild(vs)
     assert not manager.indexes(vs)[DenseIndex].exact
     manager.close()
-    assert not IndexManager(store, tmp_path, kinds=kinds(SOON)).indexes(vs)[DenseIndex].exact
+    assert not IndexManager(store.changes, store.passages, tmp_path, kinds=kinds(SOON)).indexes(vs)[DenseIndex].exact
 
 
 def test_a_store_may_be_deleted_while_it_is_regrouped(store: Store, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM, kinds=kinds(SOON))
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=kinds(SOON))
     for _ in range(5):
-        vs = store.create_store("ann", "short-lived").id
+        vs = store.vector_stores.create("ann", "short-lived").id
         publish(store, vs, "a.txt", [f"word{i}" for i in range(100)])
         manager.refresh(vs)
-        store.delete_store("ann", vs)
+        store.vector_stores.delete("ann", vs)
         manager.forget(vs)
     manager.close()
     assert list((tmp_path / "indexes").iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 from models.base import Embedding, FloatArray
 from retrieval.filters.allowed import Allowed, Everything, OnlyKeys, PushedDown
 from retrieval.filters.syntax import Comparison, Filter
-from retrieval.indexes.base.following import FollowingIndex, Kind
+from retrieval.indexes.base.following import FollowingIndex, Kind, PassageReader
 from retrieval.indexes.consistency import Difference
 from retrieval.indexes.manager import IndexManager
 from retrieval.indexes.registry import kinds
@@ -22,7 +22,7 @@ from retrieval.ranking.search import Retriever
 from retrieval.ranking.stages import RerankPlan
 from retrieval.store.store import Store
 from retrieval.types import Hit, QueryVectors, Retrieval, SearchParams
-from tests.retrieval.publishing import DIM, publish, vector
+from tests.retrieval.publishing import DIM, named, publish, vector
 
 
 @dataclass
@@ -85,8 +85,8 @@ class WordsIndex(FollowingIndex[Sequence[tuple[int, str]]]):
     def keys(self) -> list[int]:
         return sorted(self._words)
 
-    def payload(self, store: Store, keys: Sequence[int]) -> Sequence[tuple[int, str]]:
-        return store.index_terms(keys)
+    def payload(self, passages: PassageReader, keys: Sequence[int]) -> Sequence[tuple[int, str]]:
+        return passages.terms(keys)
 
     def apply(self, seq: int, payload: Sequence[tuple[int, str]], removed: Collection[int]) -> None:
         kept = {key: count for key, count in self._words.items() if key not in removed}
@@ -114,14 +114,14 @@ class Embedder:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = Store.open(tmp_path)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def vs(store: Store) -> str:
-    vs = store.create_store("ann", "handbook").id
+    vs = store.vector_stores.create("ann", "handbook").id
     texts = ["alpha", "beta gamma delta", "beta gamma", "epsilon zeta eta theta"]
     publish(store, vs, "a.csv", texts, rows=[{"words": len(text.split())} for text in texts])
     return vs
@@ -131,7 +131,9 @@ async def search(store: Store, manager: IndexManager, vs: str, query: str, **par
     ranker = replace(Ranker.load(), legs={"words": 0.9, "bm25": 0.1})
     embedder: Any = Embedder()
     retriever = Retriever(store, manager, embedder, Tokenizer.load(), RerankPlan(ranker))
-    return await retriever.search("ann", [vs], query, SearchParams(min_score=0, rerank=False, **params))
+    return await retriever.search(
+        "ann", named(store, "ann", [vs]), query, SearchParams(min_score=0, rerank=False, **params)
+    )
 
 
 def scores(found: Retrieval, name: str) -> dict[str, float]:
@@ -139,7 +141,9 @@ def scores(found: Retrieval, name: str) -> dict[str, float]:
 
 
 async def test_its_candidates_and_scores_are_in_a_search(store: Store, vs: str, tmp_path: Path) -> None:
-    found = await search(store, IndexManager(store, tmp_path, DIM, kinds=KINDS), vs, "alpha", candidates=2)
+    found = await search(
+        store, IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS), vs, "alpha", candidates=2
+    )
     assert found.counts["words"] == 2
     assert set(found.evidence[0].scores) == {"dense", "bm25", "words", "fused"}
     # The two longest are its own; "alpha" is BM25's, and has its words counted too. Two are loaded.
@@ -147,12 +151,12 @@ async def test_its_candidates_and_scores_are_in_a_search(store: Store, vs: str, 
 
 
 async def test_a_query_that_it_cannot_be_asked_with_goes_without(store: Store, vs: str, tmp_path: Path) -> None:
-    found = await search(store, IndexManager(store, tmp_path, DIM, kinds=KINDS), vs, "no words")
+    found = await search(store, IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS), vs, "no words")
     assert "words" not in found.counts
 
 
 async def test_it_gets_the_filter_and_the_others_get_keys(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM, kinds=KINDS)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS)
     filters = {"type": "gte", "key": "words", "value": 3}
     found = await search(store, manager, vs, "beta", filters=filters)
     assert scores(found, "words") == {"epsilon zeta eta theta": 4, "beta gamma delta": 3}
@@ -162,40 +166,40 @@ async def test_it_gets_the_filter_and_the_others_get_keys(store: Store, vs: str,
 async def test_no_keys_are_read_where_every_leg_evaluates_filters(
     store: Store, vs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "allowed_keys", None)
-    alone = IndexManager(store, tmp_path, DIM, kinds=KINDS[-1:])
+    monkeypatch.setattr(store.passages, "allowed_keys", None)
+    alone = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS[-1:])
     filters = {"type": "gte", "key": "words", "value": 4}
     ranker = replace(Ranker.load(), legs={"words": 1.0})
     retriever = Retriever(store, alone, Embedder(), Tokenizer.load(), RerankPlan(ranker))  # type: ignore[arg-type]
     vectors = await retriever.vectors("beta")
-    opened = retriever._opened("ann", [vs], vectors, filters)
+    opened = retriever._opened("ann", named(store, "ann", [vs]), vectors, filters)
     assert opened[0].allowed(opened[0].legs[0]) == PushedDown(Comparison("gte", "words", (4,)))
 
 
 def test_it_follows_the_log_is_checked_rebuilt_and_saved(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM, kinds=KINDS)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS)
     manager.refresh(vs)
     publish(store, vs, "b.txt", ["iota kappa"])
     manager.refresh(vs)
     assert len(manager.indexes(vs)[WordsIndex]) == 5
     assert manager.check() == []
-    (first, *_), seq = store.visible_keys(vs)
+    (first, *_), seq = store.passages.visible_keys(vs)
     manager.indexes(vs)[WordsIndex].apply(seq, [(99, "")], [first])
     assert manager.check() == [Difference(vs, "words", missing=(first,), extra=(99,))]
     manager.rebuild(vs)
     assert manager.check() == []
     manager.close()
     assert (tmp_path / "indexes" / vs / "words.json").exists()
-    assert store.changes(vs, 0, 10) == []
-    reopened = IndexManager(store, tmp_path, DIM, kinds=KINDS)
+    assert store.changes.state(vs).floor == store.changes.state(vs).head
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS)
     assert reopened.check() == []
     assert len(reopened.indexes(vs)[WordsIndex]) == 5
 
 
 @pytest.mark.parametrize("damage", ["damaged", "[999, {}]"])
 def test_it_is_made_anew_where_it_cannot_be_used(store: Store, vs: str, tmp_path: Path, damage: str) -> None:
-    first = IndexManager(store, tmp_path, DIM, kinds=KINDS)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS)
     first.refresh(vs)
     first.close()
     (tmp_path / "indexes" / vs / "words.json").write_text(damage)
-    assert IndexManager(store, tmp_path, DIM, kinds=KINDS).check() == []
+    assert IndexManager(store.changes, store.passages, tmp_path, DIM, kinds=KINDS).check() == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,12 +11,16 @@ import numpy as np
 
 from models.base import Embedding, IntArray
 from retrieval.indexes.manager import IndexManager
+from retrieval.ingest.pace import Pace
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
-from retrieval.store.store import Store, StoreFile
+from retrieval.sandbox.pool import Parser
+from retrieval.store.base.values import StoreFile
+from retrieval.store.store import Store
 from tests.retrieval.publishing import DIM, texts, vector
 
 OWNER = "ann"
+PACE = Pace(first_pause=0.01, index_pause=0.01, poll=0.01)
 
 
 class FakeEmbedder:
@@ -56,16 +61,30 @@ class FakeEmbedder:
 class Bench:
     """A store, its indexes and a vector store; ingestors come and go."""
 
-    def __init__(self, data_dir: Path, store: type[Store] = Store) -> None:
-        self.store = store(data_dir)
-        self.manager = IndexManager(self.store, data_dir, DIM)
-        self.vs = self.store.create_store(OWNER, "handbook").id
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        self.store = Store.open(data_dir, clock=clock)
+        self.manager = IndexManager(self.store.changes, self.store.passages, data_dir, DIM)
+        self.vs = self.store.vector_stores.create(OWNER, "handbook").id
         self.tokenizer = Tokenizer.load()
 
     @asynccontextmanager
-    async def ingestor(self, embedder: FakeEmbedder, *, workers: int = 4) -> AsyncIterator[Ingestor]:
+    async def ingestor(
+        self,
+        embedder: FakeEmbedder,
+        *,
+        workers: int = 4,
+        name: str = "one",
+        shared: bool = False,
+        pace: Pace = PACE,
+        parser: Parser | None = None,
+    ) -> AsyncIterator[Ingestor]:
         running = Ingestor(
-            self.store, self.manager, embedder, self.tokenizer, workers=workers, first_pause=0.01, index_pause=0.01
+            *(self.store, self.manager, embedder, self.tokenizer),
+            workers=workers,
+            name=name,
+            shared=shared,
+            pace=pace,
+            parser=parser,
         )
         await running.start()
         try:
@@ -75,12 +94,16 @@ class Bench:
 
     async def add(self, name: str, content: str) -> str:
         """The file's id."""
-        return (await asyncio.to_thread(self.store.add_file, OWNER, name, content.encode())).id
+        return (await asyncio.to_thread(self.store.files.add, OWNER, name, content.encode())).id
 
     async def ingest(self, ingestor: Ingestor, name: str, content: str) -> StoreFile:
         file = await self.add(name, content)
         await ingestor.submit(OWNER, self.vs, file)
         return await ingestor.wait(OWNER, self.vs, file)
+
+    async def is_idle(self) -> bool:
+        """Whether nothing is in progress."""
+        return await asyncio.to_thread(self.store.queue.unfinished) == 0
 
     async def texts(self) -> list[str]:
         return sorted(await asyncio.to_thread(texts, self.store, self.vs))

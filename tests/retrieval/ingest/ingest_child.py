@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import event
+
 from models.embedders.e5 import E5Embedder
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
@@ -41,19 +43,18 @@ def die_at(point: int) -> Callable[..., None]:
 
 
 async def ingest(data_dir: Path, kind: str, point: int) -> None:
-    store, embedder = Store(data_dir), LexicalE5(E5Embedder.load(threads=1))
-    manager = IndexManager(store, data_dir, embedder.dim, embedder.name)
+    store, embedder = Store.open(data_dir), LexicalE5(E5Embedder.load(threads=1))
+    manager = IndexManager(store.changes, store.passages, data_dir, embedder.dim, embedder.name)
     die = die_at(point)
     if kind == "statement":
-        with store.write() as writer:
-            writer.set_trace_callback(die)
+        event.listen(store.database._engine, "before_cursor_execute", die)
     elif kind == "rename":
         sys.addaudithook(lambda event, _: die() if event == "os.rename" else None)
     ingestor = Ingestor(store, manager, embedder, Tokenizer.load())
     await ingestor.start()
-    vs = store.ensure_store("ann", "handbook").id
+    vs = store.vector_stores.ensure("ann", "handbook").id
     for name, content in FILES:
-        file = store.add_file("ann", name, content.encode())
+        file = store.files.add("ann", name, content.encode())
         await ingestor.submit("ann", vs, file.id, {"name": name})
         print("acknowledged", name, flush=True)
         if (await ingestor.wait("ann", vs, file.id)).status == "completed":

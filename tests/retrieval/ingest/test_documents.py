@@ -9,8 +9,8 @@ from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.documents import Documents
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
-from retrieval.store.store import NotFound, Store
-from retrieval.store.types import Attachment
+from retrieval.store.base.values import Attachment, NotFound
+from retrieval.store.store import Store
 from tests.retrieval.publishing import texts
 
 OWNER = "ann"
@@ -31,7 +31,7 @@ class Bench:
     documents: Documents
 
     def file(self, name: str, text: str) -> str:
-        return self.store.add_file(OWNER, name, text.encode()).id
+        return self.store.files.add(OWNER, name, text.encode()).id
 
     async def done(self, store_id: str, *file_ids: str) -> list[str]:
         for file_id in file_ids:
@@ -41,8 +41,8 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path, e5: E5Embedder) -> AsyncIterator[Bench]:
-    store = Store(tmp_path)
-    manager = IndexManager(store, tmp_path, e5.dim, e5.name)
+    store = Store.open(tmp_path)
+    manager = IndexManager(store.changes, store.passages, tmp_path, e5.dim, e5.name)
     ingestor = Ingestor(store, manager, e5, Tokenizer.load())
     await ingestor.start()
     yield Bench(tmp_path, store, ingestor, Documents(store, ingestor, manager))
@@ -64,14 +64,14 @@ async def test_a_new_vector_store_takes_up_its_files_and_a_deleted_one_takes_its
         await bench.documents.delete_store("bob", created.id)
     await bench.documents.delete_store(OWNER, created.id)
     assert not (bench.folder / "indexes" / created.id).exists()
-    assert bench.store.list_stores(OWNER).items == []
-    assert bench.store.file_content(OWNER, one) == b"alpha"
+    assert bench.store.vector_stores.page(OWNER).items == []
+    assert bench.store.files.content(OWNER, one) == b"alpha"
 
 
 async def test_a_vector_store_with_an_unknown_file_is_not_made(bench: Bench) -> None:
     with pytest.raises(NotFound):
         await bench.documents.create_store(OWNER, "notes", files=[Attachment("file-none")])
-    assert bench.store.list_stores(OWNER).items == []
+    assert bench.store.vector_stores.page(OWNER).items == []
 
 
 async def test_what_is_attached_alone_or_as_a_batch_is_taken_up(bench: Bench) -> None:

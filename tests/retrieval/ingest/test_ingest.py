@@ -4,9 +4,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from sqlite3 import Connection
+from typing import Any
 
 import pytest
 
@@ -18,9 +18,11 @@ from retrieval.indexes.dense.index import DenseIndex
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
-from retrieval.store.store import NotFound, Store, StoreFile
+from retrieval.store.base.values import NotFound, StoreFile
+from retrieval.store.store import Store
 from tests.retrieval.ingest.ingest_child import FILES
 from tests.retrieval.publishing import texts
+from tests.retrieval.watching import before
 from tests.until import PATIENCE, until
 
 OWNER = "ann"
@@ -61,20 +63,15 @@ class WatchedEmbedder:
         return self._e5.token_spans(text)
 
 
-class OffLoopStore(Store):
-    """Fails when it is called from an event loop's thread."""
+class OffLoop:
+    """A database that fails when it is called from an event loop's thread."""
 
-    @contextmanager
-    def write(self, *, durable: bool = True) -> Iterator[Connection]:
-        assert not loop_runs_here()
-        with super().write(durable=durable) as db:
-            yield db
+    def __init__(self, database: Any) -> None:
+        for name in ("write", "read", "one"):
+            before(database, name, self._check)
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def _check(self, *_: object) -> None:
         assert not loop_runs_here()
-        with super().read() as db:
-            yield db
 
 
 def loop_runs_here() -> bool:
@@ -89,9 +86,10 @@ class Bench:
     """A store, its manager and a vector store; ingestors come and go."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.store = OffLoopStore(data_dir)
-        self.manager = IndexManager(self.store, data_dir, 384)
-        self.vs = self.store.create_store(OWNER, "handbook").id
+        self.store = Store.open(data_dir)
+        self.manager = IndexManager(self.store.changes, self.store.passages, data_dir, 384)
+        self.vs = self.store.vector_stores.create(OWNER, "handbook").id
+        OffLoop(self.store.database)
 
     @asynccontextmanager
     async def ingestor(self, embedder: WatchedEmbedder) -> AsyncIterator[Ingestor]:
@@ -102,11 +100,14 @@ class Bench:
 
     async def submit(self, ingestor: Ingestor, name: str, content: str | bytes) -> StoreFile:
         data = content.encode() if isinstance(content, str) else content
-        file = await asyncio.to_thread(self.store.add_file, OWNER, name, data)
+        file = await asyncio.to_thread(self.store.files.add, OWNER, name, data)
         return await ingestor.submit(OWNER, self.vs, file.id)
 
     async def ingest(self, ingestor: Ingestor, name: str, content: str | bytes) -> StoreFile:
         return await ingestor.wait(OWNER, self.vs, (await self.submit(ingestor, name, content)).file_id)
+
+    async def is_idle(self) -> bool:
+        return await asyncio.to_thread(self.store.queue.unfinished) == 0
 
     async def texts(self) -> list[str]:
         return sorted(await asyncio.to_thread(texts, self.store, self.vs))
@@ -133,7 +134,8 @@ async def test_a_file_goes_through_and_is_found(bench: Bench, e5: E5Embedder) ->
         assert (done.status, done.stage, done.visible) == ("completed", "indexed", True)
         assert (done.chunks, done.embedded, done.documents) == (1, 1, 1)
         hits = await asyncio.to_thread(lambda: bench.manager.indexes(bench.vs)[Bm25Index].search(["refund"], 5))
-        passages = await asyncio.to_thread(bench.store.load_passages, OWNER, bench.vs, [hit.key for hit in hits])
+        named = await asyncio.to_thread(bench.store.vector_stores.resolve, OWNER, bench.vs)
+        passages = await asyncio.to_thread(bench.store.passages.load, OWNER, named, [hit.key for hit in hits])
         (passage,) = passages.values()
         assert "three days" in passage.chunk.text
         assert passage.token_code
@@ -179,7 +181,7 @@ async def test_the_old_version_is_found_until_the_new_one_is_embedded(bench: Ben
         new = await bench.submit(ingestor, "page.txt", "the new text")
         await embedder.waiting.wait()
         assert await bench.texts() == ["the old text"]
-        progress = await asyncio.to_thread(bench.store.get_store_file, OWNER, bench.vs, new.file_id)
+        progress = await asyncio.to_thread(bench.store.attachments.get, OWNER, bench.vs, new.file_id)
         assert (progress.stage, progress.embedded, progress.chunks) == ("chunked", 0, 1)
         embedder.gate.set()
         assert (await ingestor.wait(OWNER, bench.vs, new.file_id)).status == "completed"
@@ -235,11 +237,11 @@ async def test_what_is_taken_away_meanwhile_is_dropped(bench: Bench, e5: E5Embed
         waiter = asyncio.create_task(ingestor.wait(OWNER, bench.vs, file.file_id))
         await asyncio.sleep(0)
         if how == "delete_file":
-            await asyncio.to_thread(bench.store.delete_file, OWNER, file.file_id)
+            await asyncio.to_thread(bench.store.files.delete, OWNER, file.file_id)
         elif how == "delete_store":
-            await asyncio.to_thread(bench.store.delete_store, OWNER, bench.vs)
+            await asyncio.to_thread(bench.store.vector_stores.delete, OWNER, bench.vs)
         else:
-            await asyncio.to_thread(getattr(bench.store, how), OWNER, bench.vs, file.file_id)
+            await asyncio.to_thread(getattr(bench.store.attachments, how), OWNER, bench.vs, file.file_id)
         embedder.gate.set()
         if how == "cancel":
             assert (await waiter).status == "cancelled"
@@ -247,7 +249,7 @@ async def test_what_is_taken_away_meanwhile_is_dropped(bench: Bench, e5: E5Embed
         else:
             with pytest.raises(NotFound):
                 await waiter
-        await until(lambda: ingestor.unfinished == 0, PATIENCE)
+        await until(bench.is_idle, PATIENCE)
         assert await bench.is_level()
 
 
@@ -256,7 +258,7 @@ async def test_deleted_and_ingested_again_is_found_again(bench: Bench, e5: E5Emb
         for _ in range(3):
             file = await bench.ingest(ingestor, "a.txt", "here again")
             assert await bench.texts() == ["here again"]
-            await asyncio.to_thread(bench.store.delete_file, OWNER, file.file_id)
+            await asyncio.to_thread(bench.store.files.delete, OWNER, file.file_id)
             assert await bench.texts() == []
         assert await bench.is_level()
 
@@ -284,11 +286,11 @@ def run_child(data_dir: Path, kind: str, point: int) -> tuple[int, list[str]]:
 
 def check_after_crash(data_dir: Path, acknowledged: set[str]) -> None:
     """Nothing acknowledged is lost, nothing is half there, nothing is doubled, and the indexes agree."""
-    store = Store(data_dir)
-    manager = IndexManager(store, data_dir, 384)
+    store = Store.open(data_dir)
+    manager = IndexManager(store.changes, store.passages, data_dir, 384)
     try:
-        vs = store.ensure_store(OWNER, "handbook").id
-        attached = {each.filename for each in store.list_store_files(OWNER, vs, limit=100).items}
+        vs = store.vector_stores.ensure(OWNER, "handbook").id
+        attached = {each.filename for each in store.attachments.page(OWNER, vs, limit=100).items}
         assert acknowledged <= attached
         seen = texts(store, vs)
         assert len([text for text in seen if text.startswith("alpha")]) <= 1
@@ -318,8 +320,8 @@ def test_kill_9_at_any_point_loses_and_doubles_nothing(tmp_path: Path, seed: int
     code, lines = run_child(tmp_path, "none", 0)
     assert code == 0
     assert [line for line in lines if line.startswith("completed")] == [f"completed {name}" for name, _ in FILES]
-    store = Store(tmp_path)
-    seen = texts(store, store.find_store(OWNER, "handbook").id)
+    store = Store.open(tmp_path)
+    seen = texts(store, store.vector_stores.find(OWNER, "handbook").id)
     store.close()
     assert len(seen) == 1 + 7 + len([text for text in seen if "blank" in text])
     assert [text for text in seen if text.startswith("alpha")] == ["alpha is the first letter, and beta the second"]

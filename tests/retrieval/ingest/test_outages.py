@@ -1,4 +1,4 @@
-"""A database that is away, or has no room: files wait, for as long as it takes, and none fails."""
+"""A database that is away, or has no room, an embedder that is down: files wait, for a day; then they are parked."""
 
 import asyncio
 import sqlite3
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from models.errors import Unavailable
+from retrieval.ingest.pace import Pace
 from tests.retrieval.ingest.fake_embedder import OWNER, Bench, FakeEmbedder
+from tests.retrieval.watching import Pragmas
 from tests.until import PATIENCE, until
 
 TRIES = 7  # more than a file has at which something unforeseen fails
@@ -25,17 +28,12 @@ def waits(caplog: pytest.LogCaptureFixture) -> int:
     return len([record for record in caplog.records if "must wait" in record.getMessage()])
 
 
-def pragma(bench: Bench, name: str, value: int) -> None:
-    with bench.store.alone():
-        bench.store._writer.execute(f"PRAGMA {name} = {value}")
-
-
 async def test_files_wait_while_another_process_holds_the_database(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     embedder = FakeEmbedder()
     embedder.gate.clear()
-    await asyncio.to_thread(pragma, bench, "busy_timeout", 1)
+    Pragmas(bench.store)["busy_timeout"] = 1
     path = bench.store.data_dir / "ragpod.db"
     async with bench.ingestor(embedder) as ingestor:
         file = await bench.add("a.txt", "alpha")
@@ -52,14 +50,35 @@ async def test_files_wait_while_another_process_holds_the_database(
 
 
 async def test_files_wait_while_the_disk_is_full(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    pragmas = Pragmas(bench.store)
     async with bench.ingestor(FakeEmbedder()) as ingestor:
         file = await bench.add("a.txt", " ".join(f"word{i}" for i in range(20_000)))
-        await asyncio.to_thread(pragma, bench, "max_page_count", 1)  # SQLite takes that for: no more than there are
+        pragmas["max_page_count"] = 1  # SQLite takes that for: no more than there are
         await ingestor.submit(OWNER, bench.vs, file)
         await until(lambda: waits(caplog) >= TRIES, PATIENCE)
-        attached = await asyncio.to_thread(bench.store.get_store_file, OWNER, bench.vs, file)
+        attached = await asyncio.to_thread(bench.store.attachments.get, OWNER, bench.vs, file)
         assert attached.status == "in_progress"
-        await asyncio.to_thread(pragma, bench, "max_page_count", 1_000_000)
+        pragmas["max_page_count"] = 1_000_000
         done = await ingestor.wait(OWNER, bench.vs, file)
         assert (done.status, done.error) == ("completed", None)
         assert await bench.is_level()
+
+
+async def test_a_file_that_waited_too_long_is_parked_and_completes_when_it_is_tried_again(bench: Bench) -> None:
+    embedder = FakeEmbedder()
+
+    def down(_: object) -> None:
+        raise Unavailable("the embedder is down")
+
+    embedder.before = down
+    async with bench.ingestor(embedder, pace=Pace(first_pause=0.01, patience=0.05)) as ingestor:
+        file = await bench.add("a.txt", "alpha")
+        await ingestor.submit(OWNER, bench.vs, file)
+        parked = await ingestor.wait(OWNER, bench.vs, file)
+        assert parked.error is not None
+        assert (parked.status, parked.error.code) == ("failed", "server_error")
+        assert "ragpod retry" in parked.error.message
+        embedder.before = lambda _: None
+        await asyncio.to_thread(bench.store.attachments.retry, OWNER, bench.vs, file)
+        ingestor.take_up()
+        assert (await ingestor.wait(OWNER, bench.vs, file)).status == "completed"

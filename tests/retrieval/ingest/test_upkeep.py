@@ -17,7 +17,8 @@ from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.upkeep import Upkeep
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
-from retrieval.store.store import NotFound, Store
+from retrieval.store.base.values import NotFound
+from retrieval.store.store import Store
 from tests.until import PATIENCE, until
 
 OWNER = "ann"
@@ -42,18 +43,18 @@ class Bench:
     vs: str
 
     async def add(self, name: str, text: str) -> str:
-        file = self.store.add_file(OWNER, name, text.encode())
+        file = self.store.files.add(OWNER, name, text.encode())
         await self.ingestor.submit(OWNER, self.vs, file.id)
         assert (await self.ingestor.wait(OWNER, self.vs, file.id)).status == "completed"
         return file.id
 
     def forms(self) -> list[bytes]:
         """How the marked passages may stand in a file: text, terms, and the first components of their vectors."""
-        keys, _ = self.store.visible_keys(self.vs)
-        passages = self.store.load_passages(OWNER, self.vs, keys)
+        keys, _ = self.store.passages.visible_keys(self.vs)
+        passages = self.store.passages.load(OWNER, self.store.vector_stores.resolve(OWNER, self.vs), keys)
         marked = [key for key, passage in passages.items() if MARK in passage.chunk.text]
         assert marked
-        _, vectors = self.store.index_vectors(marked, self.manager.dim or 0)
+        _, vectors = self.store.passages.vectors(marked, self.manager.dim or 0)
         halves = [row.astype(np.float16).tobytes()[:64] for row in vectors]
         codes = [passages[key].token_code[64:128] for key in marked]
         return [MARK.encode(), TERM.encode(), *halves, *codes]
@@ -84,11 +85,11 @@ def meta(folder: Path) -> Any:
 
 @pytest.fixture
 async def bench(tmp_path: Path, e5: E5Embedder) -> AsyncIterator[Bench]:
-    store = Store(tmp_path)
-    manager = IndexManager(store, tmp_path, e5.dim, e5.name)
+    store = Store.open(tmp_path)
+    manager = IndexManager(store.changes, store.passages, tmp_path, e5.dim, e5.name)
     ingestor = Ingestor(store, manager, e5, Tokenizer.load())
     await ingestor.start()
-    vs = store.create_store(OWNER, "handbook").id
+    vs = store.vector_stores.create(OWNER, "handbook").id
     yield Bench(tmp_path, store, manager, ingestor, Upkeep(store, manager), vs)
     await ingestor.aclose()
     manager.close()
@@ -96,23 +97,23 @@ async def bench(tmp_path: Path, e5: E5Embedder) -> AsyncIterator[Bench]:
 
 
 def delete_file(bench: Bench, file_id: str) -> None:
-    bench.store.delete_file(OWNER, file_id)
+    bench.store.files.delete(OWNER, file_id)
 
 
 def detach_and_delete(bench: Bench, file_id: str) -> None:
-    bench.store.detach(OWNER, bench.vs, file_id)
-    bench.store.delete_file(OWNER, file_id)
+    bench.store.attachments.detach(OWNER, bench.vs, file_id)
+    bench.store.files.delete(OWNER, file_id)
 
 
 def delete_store_and_file(bench: Bench, file_id: str) -> None:
-    bench.store.delete_store(OWNER, bench.vs)
+    bench.store.vector_stores.delete(OWNER, bench.vs)
     bench.manager.forget(bench.vs)
-    bench.store.delete_file(OWNER, file_id)
+    bench.store.files.delete(OWNER, file_id)
 
 
 def expire_file(bench: Bench, file_id: str) -> None:
-    with bench.store.write() as db:
-        db.execute("UPDATE files SET expires_at = 1 WHERE id = ?", (file_id,))
+    with bench.store.database.write() as db:
+        db.exec_driver_sql("UPDATE files SET expires_at = 1 WHERE id = ?", (file_id,))
 
 
 @pytest.mark.parametrize("delete", [delete_file, detach_and_delete, delete_store_and_file, expire_file])
@@ -128,18 +129,18 @@ async def test_no_byte_of_a_deleted_file_is_left(bench: Bench, delete: Callable[
     await asyncio.to_thread(bench.upkeep.run)
     assert bench.found(forms) == {}
     assert bench.postings() == 0
-    assert len(bench.store.list_files(OWNER).items) == len(others)
+    assert len(bench.store.files.page(OWNER).items) == len(others)
     assert bench.manager.check() == []
-    assert not bench.store.leftovers_due()
+    assert not bench.store.retention.leftovers_due()
 
 
 async def test_a_detached_file_leaves_its_bytes_alone(bench: Bench) -> None:
     file_id = await bench.add("jam.txt", f"{MARK} jam.")
     bench.manager.close()
     _, *indexed = bench.forms()
-    bench.store.detach(OWNER, bench.vs, file_id)
+    bench.store.attachments.detach(OWNER, bench.vs, file_id)
     await asyncio.to_thread(bench.upkeep.run)
-    assert bench.store.file_content(OWNER, file_id) == f"{MARK} jam.".encode()
+    assert bench.store.files.content(OWNER, file_id) == f"{MARK} jam.".encode()
     assert bench.found(indexed) == {}
 
 
@@ -147,7 +148,7 @@ async def test_an_old_version_is_gone_when_a_new_one_has_taken_its_place(bench: 
     old = await bench.add("jam.txt", f"{MARK} jam.")
     forms = bench.forms()
     await bench.add("jam.txt", "Strawberry jam.")
-    bench.store.delete_file(OWNER, old)
+    bench.store.files.delete(OWNER, old)
     await asyncio.to_thread(bench.upkeep.run)
     assert bench.found(forms) == {}
 
@@ -156,7 +157,7 @@ async def test_what_was_deleted_can_be_added_again(bench: Bench) -> None:
     for _ in range(2):
         file_id = await bench.add("jam.txt", f"{MARK} jam.")
         assert len(bench.manager.indexes(bench.vs)[Bm25Index].search(["quokkaberri", MARK.lower()], 5)) == 1
-        bench.store.delete_file(OWNER, file_id)
+        bench.store.files.delete(OWNER, file_id)
         await asyncio.to_thread(bench.upkeep.run)
         assert bench.manager.indexes(bench.vs)[Bm25Index].keys() == []
         assert bench.manager.check() == []
@@ -167,17 +168,17 @@ async def test_a_file_deleted_while_it_is_ingested_leaves_nothing(
 ) -> None:
     await bench.add("other.txt", "Badgers.")
     names = [f"{i}.txt" for i in range(6)]
-    files = [bench.store.add_file(OWNER, name, f"{name} {MARK} jam. ".encode() * 300) for name in names]
+    files = [bench.store.files.add(OWNER, name, f"{name} {MARK} jam. ".encode() * 300) for name in names]
     rng = random.Random(4)
     for file in files:
         await bench.ingestor.submit(OWNER, bench.vs, file.id)
     for file in files:
         await asyncio.sleep(rng.random() / 10)
-        await asyncio.to_thread(bench.store.delete_file, OWNER, file.id)
+        await asyncio.to_thread(bench.store.files.delete, OWNER, file.id)
     for file in files:
         with pytest.raises(NotFound):
             await bench.ingestor.wait(OWNER, bench.vs, file.id)
-    await until(lambda: bench.ingestor.unfinished == 0, PATIENCE)
+    await until(lambda: not bench.store.queue.unfinished(), PATIENCE)
     await asyncio.to_thread(bench.upkeep.run)
     assert bench.found([MARK.encode(), TERM.encode()]) == {}
     assert bench.manager.check() == []
@@ -191,9 +192,9 @@ async def test_many_deletions_among_many_files_leave_nothing(bench: Bench) -> No
         live = [f"{round_number}-{i}" for i in range(8)]
         for name in live:
             text = f"mark{name}end " * rng.randint(1, 400)
-            bench.store.add_file(OWNER, name, text.encode())
-        for file in rng.sample(list(bench.store.list_files(OWNER, limit=1000).items), 5):
-            bench.store.delete_file(OWNER, file.id)
+            bench.store.files.add(OWNER, name, text.encode())
+        for file in rng.sample(list(bench.store.files.page(OWNER, limit=1000).items), 5):
+            bench.store.files.delete(OWNER, file.id)
             dead.append(f"mark{file.filename}end".encode())
     await asyncio.to_thread(bench.upkeep.run)
     assert bench.found(dead) == {}
@@ -203,7 +204,7 @@ async def test_many_deletions_among_many_files_leave_nothing(bench: Bench) -> No
 async def test_searches_go_on_while_the_indexes_are_rewritten(bench: Bench) -> None:
     await bench.add("other.txt", "Badgers dig.")
     file_id = await bench.add("jam.txt", f"{MARK} jam.")
-    bench.store.delete_file(OWNER, file_id)
+    bench.store.files.delete(OWNER, file_id)
     bm25 = bench.manager.indexes(bench.vs)[Bm25Index]
     work = asyncio.create_task(asyncio.to_thread(bench.upkeep.run))
     while not work.done():

@@ -1,13 +1,14 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.base import IntArray
+from models.base import Block, IntArray
 from retrieval.passages.chunking import chunk
 from retrieval.types import ParsedDocument, Section, Span
 
@@ -198,3 +199,26 @@ def test_passages_cover_the_text_in_order_and_split_no_character(
             or not re.match("[\u0300-\u036f\u1160-\u11ff\u200d]", text[span.start :][:1])
             or span.start == 0
         )
+
+
+_PARTS = st.lists(
+    st.tuples(st.sampled_from(["prose", "row", "item", "code", "answer"]), st.integers(1, 40)), max_size=30
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=_PARTS, size=st.integers(8, 60), share=st.floats(0, 0.9))
+def test_what_fits_into_a_passage_is_whole_in_one(parts: list[tuple[Any, int]], size: int, share: float) -> None:
+    text, blocks = "", []
+    for number, (kind, words) in enumerate(parts):
+        body = ". ".join(f"w{number}x{i}" for i in range(words))
+        text += ("\n\n" if kind == "prose" else "\n") if text else ""
+        blocks.append(Block(kind, len(text), len(text) + len(body)))
+        text += body
+    spans = chunk(ParsedDocument(text=text), token_spans, blocks, size=size, overlap=int(size * share))
+    assert uncovered(text, spans) == ""
+    assert all(one.start < other.start and one.end < other.end for one, other in pairwise(spans))
+    for block in blocks:
+        if block.kind != "prose" and len(token_spans(text[block.start : block.end])) <= size:
+            assert any(span.start <= block.start and block.end <= span.end for span in spans), text[block.start :][:20]
+    assert all(span.token_count <= size for span in spans)

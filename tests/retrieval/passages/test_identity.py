@@ -1,9 +1,11 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.passages.identity import identify, storable
+from retrieval.places import Box, Region
 from retrieval.types import ParsedDocument, Section
 
 rows = st.lists(st.sampled_from("abc"), min_size=2, max_size=8)
@@ -63,3 +65,22 @@ def test_lone_surrogates_become_question_marks_and_offsets_stay() -> None:
         *["a?b한글"] * 3, {"a?b한글": "a?b한글", "n": 1}, (Section(2, ("a?b한글",)),), "a?b한글"
     )
     assert len(clean.text) == len(odd)
+
+
+def test_where_a_document_stands_is_part_of_it() -> None:
+    line = Region(0, 4, page=1, box=Box(1, 2, 3, 4), edges=bytes(64))
+    placed = [
+        ParsedDocument("text"),
+        ParsedDocument("text", regions=(line,)),
+        ParsedDocument("text", regions=(replace(line, page=2),)),
+        ParsedDocument("text", regions=(replace(line, edges=bytes(63) + b"\x01"),)),
+        ParsedDocument("text", regions=(Region(0, 4, sheet="S", cells="A1"),)),
+        ParsedDocument("text", member="a.txt"),
+    ]
+    assert len({identify("vs", "a.pdf", [each])[0].sha256 for each in placed}) == len(placed)
+
+
+def test_a_member_of_an_archive_is_known_by_its_path() -> None:
+    first = [ParsedDocument("one", member="a.txt"), ParsedDocument("two", member="b.txt")]
+    second = [ParsedDocument("changed", member="a.txt"), ParsedDocument("two", member="b.txt")]
+    assert [each.id for each in identify("vs", "a.zip", first)] == [each.id for each in identify("vs", "a.zip", second)]

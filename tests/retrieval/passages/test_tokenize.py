@@ -171,3 +171,18 @@ def test_a_line_has_the_same_terms_wherever_it_stands(line: str, other: str) -> 
     tokenizer = Tokenizer.load()
     lines = "".join(line.splitlines())
     assert tokenizer.terms(f"{lines}\n{other}") == tokenizer.terms(lines) + tokenizer.terms(other)
+
+
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [("배송", "배송은 이틀 걸립니다."), ("환불", "전액환불을 신청"), ("Notion", "Notion에 저장"), ("물", "물")],
+)
+def test_without_kiwi_a_word_is_found_by_its_syllables(query: str, document: str) -> None:
+    assert found(Tokenizer(korean=False), query, document)
+
+
+@given(st.text())
+def test_without_kiwi_no_text_is_refused_and_other_scripts_give_what_they_give_with_it(text: str) -> None:
+    assert Tokenizer(korean=False).terms(text) is not None
+    latin = "".join(filter(str.isascii, text))
+    assert Tokenizer(korean=False).terms(latin) == Tokenizer().terms(latin)

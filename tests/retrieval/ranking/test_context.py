@@ -3,6 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.base import Block
 from retrieval.ranking.context import Limits, Ranked, select
 from retrieval.types import Chunk, ScoredChunk
 
@@ -61,6 +62,19 @@ def test_neighbours_become_one_passage_with_exact_offsets_at_the_better_rank() -
     assert [candidate.dropped for candidate in candidates] == [None, "merged", None]
 
 
+def test_a_block_that_two_neighbours_have_a_part_of_is_one_again() -> None:
+    first, second = cut(1, 0.9, 0, 8, 0), cut(2, 0.8, 6, 15, 1)
+    row = Block("row", 4, 8, "a | b")
+    first = with_blocks(first, (Block("prose", 0, 4), row))
+    second = with_blocks(second, (Block("row", 0, 5, "a | b"), Block("prose", 5, 9)))
+    merged = select([first, second], Limits(floor=0))[0][0].chunk
+    assert merged.blocks == (Block("prose", 0, 4), replace(row, end=11), Block("prose", 11, 15))
+
+
+def with_blocks(one: Ranked, blocks: tuple[Block, ...]) -> Ranked:
+    return replace(one, scored=replace(one.scored, chunk=replace(one.scored.chunk, blocks=blocks)))
+
+
 def test_one_document_cannot_fill_the_whole_context() -> None:
     passages = [ranked(key, 0.9, document="doc", position=3 * key) for key in range(6)]
     assert reasons(passages, Limits(floor=0, per_document=2)).count("document_cap") == 4
@@ -89,3 +103,21 @@ def test_every_passage_is_evidence_or_has_its_reason(spots: list[tuple[int, int,
     assert {c.scored.chunk.key for c in candidates if c.dropped is None} == {one.chunk.key for one in evidence}
     assert all(one.score >= 0.3 for one in evidence)
     assert len(evidence) <= 3
+
+
+def updated(passage: Ranked, when: object) -> Ranked:
+    chunk = replace(passage.scored.chunk, attributes={} if when is None else {"updated_at": when})
+    return replace(passage, scored=replace(passage.scored, chunk=chunk))
+
+
+def test_of_two_with_the_same_words_the_newer_one_stays_at_the_better_rank() -> None:
+    words = "배송비는 삼천원이고 제주도는 오천원입니다"
+    old, new = updated(ranked(1, 0.9, words), "2024-01-01"), updated(ranked(3, 0.7, words), "2026-01-01")
+    other = ranked(2, 0.8)
+    evidence, candidates = select([old, other, new], Limits(floor=0, newer_wins=True))
+    assert [(one.chunk.key, one.score) for one in evidence] == [(3, 0.9), (2, 0.8)]
+    assert [one.dropped for one in candidates] == ["near_duplicate", None, None]
+    for passages in ([new, other, old], [old, updated(new, None)], [updated(old, "soon"), new]):
+        kept, _ = select(passages, Limits(floor=0, newer_wins=True))
+        assert kept[0].chunk.key == passages[0].scored.chunk.key
+    assert [one.chunk.key for one in select([old, new], Limits(floor=0))[0]] == [1]

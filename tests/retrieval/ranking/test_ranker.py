@@ -17,7 +17,7 @@ def test_the_shipped_ranker_has_every_stage_and_a_floor_between_0_and_1() -> Non
 @pytest.mark.parametrize("stage", ["rerank1", "rerank2"])
 def test_probability_lies_between_0_and_1_and_never_changes_the_order(stage: str) -> None:
     fitted = Ranker.load().stages[stage]
-    order = fitted.order(QUERY, candidates())
+    order = fitted.order(candidates())
     probability = fitted.probability(order, QUERY, candidates())
     assert ((probability >= 0) & (probability <= 1)).all()
     assert np.array_equal(np.argsort(-order), np.argsort(-probability))

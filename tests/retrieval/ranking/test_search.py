@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +12,20 @@ import pytest
 from models.base import FloatArray
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
+from retrieval.clock import Clock
 from retrieval.evaluation.evaluation import evaluate, load_set
 from retrieval.indexes.base.frequencies import together
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.ranker import Ranker
+from retrieval.ranking.rare import FIRST
 from retrieval.ranking.search import Retriever
-from retrieval.ranking.stages import RerankPlan
-from retrieval.store.store import NotFound, Store
+from retrieval.ranking.stages import STAGE_2_KEEPS, RerankPlan
+from retrieval.store.base.values import NotFound
+from retrieval.store.store import Store
 from retrieval.types import SearchParams
+from tests.retrieval.publishing import named
 from tests.until import PATIENCE
 
 ROWS = [
@@ -48,15 +53,17 @@ class Bench:
 
     async def filled(self, rows: Sequence[Mapping[str, str]]) -> str:
         """A new vector store of these rows."""
-        store_id = self.store.create_store("me", "rows").id
+        store_id = self.store.vector_stores.create("me", "rows").id
         content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
-        file = self.store.add_file("me", "rows.jsonl", content, "application/jsonl", "assistants")
+        file = self.store.files.add("me", "rows.jsonl", content, "application/jsonl", "assistants")
         await self.ingestor.submit("me", store_id, file.id)
         assert (await self.ingestor.wait("me", store_id, file.id)).status == "completed"
         return store_id
 
     async def ids(self, query: str, params: SearchParams | None = None) -> list[str]:
-        found = await self.retriever.search("me", [self.store_id], query, params or SearchParams(min_score=0))
+        found = await self.retriever.search(
+            "me", named(self.store, "me", [self.store_id]), query, params or SearchParams(min_score=0)
+        )
         return [scored.chunk.external_id for scored in found.evidence]
 
 
@@ -69,13 +76,13 @@ def embedder() -> Iterator[E5Embedder]:
 
 @pytest.fixture
 async def bench(tmp_path: Path, embedder: E5Embedder) -> AsyncIterator[Bench]:
-    store, tokenizer = Store(tmp_path), Tokenizer.load()
-    manager = IndexManager(store, tmp_path, embedder.dim, embedder.name)
+    store, tokenizer = Store.open(tmp_path), Tokenizer.load()
+    manager = IndexManager(store.changes, store.passages, tmp_path, embedder.dim, embedder.name)
     ingestor = Ingestor(store, manager, embedder, tokenizer)
     await ingestor.start()
-    store_id = store.create_store("me", "faq").id
+    store_id = store.vector_stores.create("me", "faq").id
     content = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS).encode()
-    file = store.add_file("me", "faq.jsonl", content, "application/jsonl", "assistants")
+    file = store.files.add("me", "faq.jsonl", content, "application/jsonl", "assistants")
     await ingestor.submit("me", store_id, file.id, {})
     await ingestor.wait("me", store_id, file.id)
     yield Bench(
@@ -100,8 +107,31 @@ async def test_switching_on_and_switching_off_are_not_confused(bench: Bench) -> 
     assert (await bench.ids("푸시 알림 끄는 법"))[0] == "push-off"
 
 
+async def test_of_the_few_passages_with_the_rarest_word_one_is_always_among_the_first(bench: Bench) -> None:
+    """However much better all others fit the rest of the question."""
+    days = [{"_id": f"refund-{n}", "text": f"환불은 신청 후 {n}영업일 안에 카드로 처리됩니다."} for n in range(40)]
+    bench.store_id = await bench.filled(
+        [*days, {"_id": "parking", "text": "주차장 입구의 기둥 뒤에는 quokka 그림이 있다."}]
+    )
+    question = (
+        "카드 환불은 신청 후 며칠 안에 처리되나요, quokka 환불도 카드로 되나요, 환불 처리 기간이 영업일로 얼마인가요?"
+    )
+    vectors = await bench.retriever.vectors(question)
+    stores = named(bench.store, "me", [bench.store_id])
+    for rerank in (True, False):
+        ranking = await bench.retriever.rank("me", stores, vectors, SearchParams(rerank=rerank), Clock())
+        ids = [passage.chunk.external_id for passage in ranking.passages]
+        assert ids.index("parking") < FIRST
+        best = ranking.probability[:STAGE_2_KEEPS].tolist()
+        assert best == sorted(best, reverse=True)
+        found = await bench.ids(question, SearchParams(min_score=0, keep=10, rerank=rerank))
+        assert "parking" in found
+
+
 async def test_every_candidate_keeps_each_scorers_own_score(bench: Bench) -> None:
-    found = await bench.retriever.search("me", [bench.store_id], "환불", SearchParams(min_score=0))
+    found = await bench.retriever.search(
+        "me", named(bench.store, "me", [bench.store_id]), "환불", SearchParams(min_score=0)
+    )
     assert len(found.candidates) == len(ROWS)
     for candidate in found.candidates:
         assert set(candidate.scored.scores) == {"bm25", "dense", "fused", "rerank1", "rerank2"}
@@ -113,13 +143,15 @@ async def test_every_candidate_keeps_each_scorers_own_score(bench: Bench) -> Non
 
 async def test_the_last_stage_that_ran_sets_the_score(bench: Bench) -> None:
     params = SearchParams(min_score=0, rerank=False)
-    found = await bench.retriever.search("me", [bench.store_id], "환불", params)
+    found = await bench.retriever.search("me", named(bench.store, "me", [bench.store_id]), "환불", params)
     assert all("rerank1" not in candidate.scored.scores for candidate in found.candidates)
     assert all(0 <= scored.score <= 1 for scored in found.evidence)
 
 
 async def test_a_floor_above_every_score_leaves_no_evidence_and_zero_keeps_all(bench: Bench) -> None:
-    found = await bench.retriever.search("me", [bench.store_id], "환불", SearchParams(min_score=1.0))
+    found = await bench.retriever.search(
+        "me", named(bench.store, "me", [bench.store_id]), "환불", SearchParams(min_score=1.0)
+    )
     assert found.no_evidence
     assert {candidate.dropped for candidate in found.candidates} == {"score_floor"}
     assert len(await bench.ids("환불", SearchParams(min_score=0))) == len(ROWS)
@@ -127,7 +159,7 @@ async def test_a_floor_above_every_score_leaves_no_evidence_and_zero_keeps_all(b
 
 async def test_as_many_passages_come_back_as_are_asked_for(bench: Bench) -> None:
     rows = [{"_id": f"n{i}", "text": f"shipment {i} of {'abcdefghijklmnopqrstuvwxyz'[i]} goods"} for i in range(20)]
-    file = bench.store.add_file(
+    file = bench.store.files.add(
         "me", "n.jsonl", "\n".join(map(json.dumps, rows)).encode(), "application/jsonl", "assistants"
     )
     await bench.ingestor.submit("me", bench.store_id, file.id, {})
@@ -141,50 +173,79 @@ async def test_filters_hold_in_every_leg(bench: Bench) -> None:
     assert set(await bench.ids("환불은 언제 되나요?", only_app)) == {"push-on", "push-off", "notion"}
 
 
+async def test_what_is_over_or_not_begun_is_found_only_by_a_filter_that_asks_for_it(bench: Bench) -> None:
+    bounds = {
+        "over": {"valid_until": "2020-01-01"},
+        "to come": {"valid_from": "2999-01-01"},
+        "now": {"valid_until": 4e9},
+    }
+    for name, attributes in bounds.items():
+        file = bench.store.files.add("me", f"{name}.md", f"Holiday notice {name}: the office is closed.".encode())
+        await bench.ingestor.submit("me", bench.store_id, file.id, attributes)
+        await bench.ingestor.wait("me", bench.store_id, file.id)
+
+    async def notices(filters: Any = None) -> set[str]:
+        params = SearchParams(min_score=0, keep=50, filters=filters)
+        found = await bench.retriever.search("me", named(bench.store, "me", [bench.store_id]), "holiday notice", params)
+        every = [*found.evidence, *(candidate.scored for candidate in found.candidates)]
+        return {name for name in bounds for one in every if f"notice {name}:" in one.chunk.text}
+
+    assert await notices() == {"now"}
+    assert await notices({"type": "ne", "key": "kind", "value": "app"}) == {"now"}
+    assert await notices({"type": "lt", "key": "valid_until", "value": "2021"}) == {"over"}
+    assert await notices({"type": "gt", "key": "valid_from", "value": "2021"}) == {"to come"}
+
+
 async def test_an_empty_store_and_a_query_without_terms_find_nothing_and_fail_nothing(bench: Bench) -> None:
-    empty = bench.store.create_store("me", "empty").id
-    found = await bench.retriever.search("me", [empty], "환불", SearchParams())
+    empty = bench.store.vector_stores.create("me", "empty").id
+    found = await bench.retriever.search("me", named(bench.store, "me", [empty]), "환불", SearchParams())
     assert found.no_evidence
     assert found.candidates == ()
     assert len(await bench.ids("…")) > 0
 
 
 async def test_several_stores_are_searched_as_one_and_anothers_store_is_not_found(bench: Bench) -> None:
-    other = bench.store.create_store("me", "other").id
-    found = await bench.retriever.search("me", [other, bench.store_id], "환불", SearchParams(min_score=0))
+    other = bench.store.vector_stores.create("me", "other").id
+    found = await bench.retriever.search(
+        "me", named(bench.store, "me", [other, bench.store_id]), "환불", SearchParams(min_score=0)
+    )
     assert found.evidence[0].chunk.external_id == "refund"
     with pytest.raises(NotFound):
-        await bench.retriever.search("you", [bench.store_id], "환불", SearchParams())
+        await bench.retriever.search("you", named(bench.store, "you", [bench.store_id]), "환불", SearchParams())
 
 
 async def test_what_is_spread_over_stores_is_ranked_together_in_one_go(bench: Bench) -> None:
     stores = [await bench.filled([row]) for row in ROWS]
     reader = Reader("Notion")
     retriever = bench.retriever.with_plan(replace(bench.retriever.plan, reranker=reader))
-    found = await retriever.search("me", stores, "알림을 켜는 방법", SearchParams(min_score=0))
+    found = await retriever.search(
+        "me", named(bench.store, "me", stores), "알림을 켜는 방법", SearchParams(min_score=0)
+    )
     assert sorted(each.scored.chunk.external_id for each in found.candidates) == sorted(row["_id"] for row in ROWS)
     assert len(reader.read) == len(ROWS)  # one call, not one a store
     assert found.counts["dense"] == found.counts["fused"] == found.counts["rerank2"] == len(ROWS)
-    few = await retriever.search("me", stores, "알림을 켜는 방법", SearchParams(min_score=0, candidates=2))
+    few = await retriever.search(
+        "me", named(bench.store, "me", stores), "알림을 켜는 방법", SearchParams(min_score=0, candidates=2)
+    )
     assert (few.counts["dense"], few.counts["fused"]) == (len(ROWS), 2)
 
 
 async def test_passages_of_several_stores_have_the_scores_that_their_own_stores_give(bench: Bench) -> None:
     stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
     query, params = "푸시 알림 Notion", SearchParams(min_score=0)
-    alone = [await bench.retriever.search("me", [store], query, params) for store in stores]
+    alone = [await bench.retriever.search("me", named(bench.store, "me", [store]), query, params) for store in stores]
     own = {each.scored.chunk.id: each.scored.scores for found in alone for each in found.candidates}
-    pooled = await bench.retriever.search("me", stores, query, params)
+    pooled = await bench.retriever.search("me", named(bench.store, "me", stores), query, params)
     assert len(pooled.candidates) == len(own) == len(ROWS)
     for candidate in pooled.candidates:
         for name in ("dense", "bm25", "rerank1"):
-            assert candidate.scored.scores[name] == own[candidate.scored.chunk.id][name]
+            assert candidate.scored.scores[name] == pytest.approx(own[candidate.scored.chunk.id][name], abs=1e-6)
 
 
 async def test_rare_terms_are_those_that_are_rare_in_all_stores_together(bench: Bench) -> None:
     stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
     vectors = await bench.retriever.vectors("알림 Notion zebra")
-    opened = bench.retriever._opened("me", [*stores, bench.store_id], vectors, None)
+    opened = bench.retriever._opened("me", named(bench.store, "me", [*stores, bench.store_id]), vectors, None)
     whole, halves = opened[2].frequencies(vectors.terms), [each.frequencies(vectors.terms) for each in opened[:2]]
     assert whole is not None
     assert together([*halves, None], len(vectors.terms)) == whole
@@ -194,26 +255,26 @@ async def test_rare_terms_are_those_that_are_rare_in_all_stores_together(bench: 
 
 async def test_a_store_that_is_named_twice_is_searched_once(bench: Bench) -> None:
     params = SearchParams(min_score=0)
-    once = await bench.retriever.search("me", [bench.store_id], "환불", params)
-    twice = await bench.retriever.search("me", [bench.store_id] * 2, "환불", params)
+    once = await bench.retriever.search("me", named(bench.store, "me", [bench.store_id]), "환불", params)
+    twice = await bench.retriever.search("me", named(bench.store, "me", [bench.store_id] * 2), "환불", params)
     assert (once.candidates, once.counts) == (twice.candidates, twice.counts)
 
 
 async def test_filters_and_owners_hold_in_each_of_several_stores(bench: Bench) -> None:
     stores = [await bench.filled(ROWS[:3]), await bench.filled(ROWS[3:])]
     only_app = SearchParams(min_score=0, filters={"type": "eq", "key": "kind", "value": "app"})
-    found = await bench.retriever.search("me", stores, "환불은 언제 되나요?", only_app)
+    found = await bench.retriever.search("me", named(bench.store, "me", stores), "환불은 언제 되나요?", only_app)
     assert {scored.chunk.external_id for scored in found.evidence} == {"push-on", "push-off", "notion"}
-    theirs = bench.store.create_store("you", "theirs").id
+    theirs = bench.store.vector_stores.create("you", "theirs").id
     with pytest.raises(NotFound):
-        await bench.retriever.search("me", [*stores, theirs], "환불", only_app)
-    nothing = await bench.retriever.search("me", [], "환불", SearchParams())
+        await bench.retriever.search("me", named(bench.store, "me", [*stores, theirs]), "환불", only_app)
+    nothing = await bench.retriever.search("me", named(bench.store, "me", []), "환불", SearchParams())
     assert (nothing.candidates, nothing.counts) == ((), {"evidence": 0})
 
 
 async def test_a_latency_budget_of_nothing_degrades_openly(bench: Bench, tmp_path: Path) -> None:
     hurried = bench.retriever.with_plan(replace(bench.retriever.plan, seconds=1e-9))
-    found = await hurried.search("me", [bench.store_id], "환불", SearchParams(min_score=0))
+    found = await hurried.search("me", named(bench.store, "me", [bench.store_id]), "환불", SearchParams(min_score=0))
     assert found.evidence[0].chunk.external_id == "refund"
     assert any(reason.startswith("rerank1: skipped") for reason in found.degraded)
 
@@ -242,7 +303,9 @@ class Reader:
 async def test_a_cross_encoder_reads_title_and_passage_and_sets_order_score_and_floor(bench: Bench) -> None:
     reader = Reader("Notion")
     retriever = bench.retriever.with_plan(replace(bench.retriever.plan, reranker=reader))
-    found = await retriever.search("me", [bench.store_id], "환불은 언제 되나요?", SearchParams(min_score=0.5))
+    found = await retriever.search(
+        "me", named(bench.store, "me", [bench.store_id]), "환불은 언제 되나요?", SearchParams(min_score=0.5)
+    )
     assert [scored.chunk.external_id for scored in found.evidence] == ["notion"]
     assert (
         found.evidence[0].score == pytest.approx(found.evidence[0].scores["rerank2"]) == pytest.approx(0.8808, abs=1e-3)
@@ -256,12 +319,14 @@ async def test_what_the_cross_encoder_has_not_read_stands_behind_what_it_has(ben
         {"_id": f"n{i}", "text": f"shipment {i} of {'abcdefghijklmnopqrstuvwxyz'[i % 26]} goods"} for i in range(60)
     ]
     content = "\n".join(map(json.dumps, rows)).encode()
-    file = bench.store.add_file("me", "n.jsonl", content, "application/jsonl", "assistants")
+    file = bench.store.files.add("me", "n.jsonl", content, "application/jsonl", "assistants")
     await bench.ingestor.submit("me", bench.store_id, file.id, {})
     await bench.ingestor.wait("me", bench.store_id, file.id)
     reader = Reader("absent")
     retriever = bench.retriever.with_plan(replace(bench.retriever.plan, reranker=reader))
-    found = await retriever.search("me", [bench.store_id], "shipment of goods", SearchParams(min_score=0))
+    found = await retriever.search(
+        "me", named(bench.store, "me", [bench.store_id]), "shipment of goods", SearchParams(min_score=0)
+    )
     assert len(reader.read) == 30
     by_read = {True: list[float](), False: list[float]()}
     for candidate in found.candidates:
@@ -272,7 +337,9 @@ async def test_what_the_cross_encoder_has_not_read_stands_behind_what_it_has(ben
 
 async def test_a_cross_encoder_that_is_down_leaves_the_order_of_stage_1_and_says_so(bench: Bench) -> None:
     retriever = bench.retriever.with_plan(replace(bench.retriever.plan, reranker=Reader("", down=True)))
-    found = await retriever.search("me", [bench.store_id], "환불은 언제 되나요?", SearchParams())
+    found = await retriever.search(
+        "me", named(bench.store, "me", [bench.store_id]), "환불은 언제 되나요?", SearchParams()
+    )
     assert found.evidence[0].chunk.external_id == "refund"
     assert found.degraded == ("rerank2: skipped, the reranker is down",)
 
@@ -282,7 +349,7 @@ async def test_a_clear_lead_spares_stage_2_and_says_so(bench: Bench) -> None:
     for margin, read in ((0.001, 0), (1.0, len(ROWS))):
         plan = replace(bench.retriever.plan, reranker=reader, margin=margin)
         found = await bench.retriever.with_plan(plan).search(
-            "me", [bench.store_id], "Notion", SearchParams(min_score=0)
+            "me", named(bench.store, "me", [bench.store_id]), "Notion", SearchParams(min_score=0)
         )
         assert len(reader.read) == read
         assert bool(found.skipped) == (read == 0)

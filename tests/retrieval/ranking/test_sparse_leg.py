@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,33 +19,24 @@ from retrieval.passages.tokenize import Tokenizer
 from retrieval.ranking.ranker import Ranker
 from retrieval.ranking.search import Retriever
 from retrieval.ranking.stages import RerankPlan
-from retrieval.store import database
-from retrieval.store.store import EmbedderMismatch, Store
+from retrieval.store.base.values import EmbedderMismatch
+from retrieval.store.store import Store
 from retrieval.types import SearchParams
 from tests.retrieval.lexical_e5 import LexicalE5
-from tests.retrieval.publishing import DIM, attach, publish, token_weights
-
-
-class CountingStore(Store):
-    """Counts the rows that the sparse index asks for."""
-
-    asked = 0
-
-    def index_weights(self, keys: Sequence[int]) -> list[tuple[int, bytes]]:
-        self.asked += len(keys)
-        return super().index_weights(keys)
+from tests.retrieval.publishing import DIM, attach, named, passages, publish, take_up, token_weights
+from tests.retrieval.store.old_databases import old_database
+from tests.retrieval.watching import Asked
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[CountingStore]:
-    opened = CountingStore(tmp_path)
-    yield opened
-    opened.close()
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.open(tmp_path)) as opened:
+        yield opened
 
 
 @pytest.fixture
 def vs(store: Store) -> str:
-    return store.create_store("ann", "handbook").id
+    return store.vector_stores.create("ann", "handbook").id
 
 
 def sparse(manager: IndexManager, vs: str) -> SparseIndex:
@@ -58,46 +50,46 @@ def names(manager: IndexManager, vs: str) -> list[str]:
 
 def found(store: Store, manager: IndexManager, vs: str, word: str) -> list[str]:
     keys = [hit.key for hit in sparse(manager, vs).search(token_weights(word), 10)]
-    passages = store.load_passages("ann", vs, keys)
-    return [passages[key].chunk.text for key in keys]
+    loaded = passages(store, vs, keys)
+    return [loaded[key].chunk.text for key in keys]
 
 
 def test_what_is_published_is_found_and_what_is_detached_is_not(store: Store, vs: str, tmp_path: Path) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert names(manager, vs) == ["dense", "bm25"]  # no embedder has claimed the store yet
     kept = publish(store, vs, "a.txt", ["alpha beta", "beta beta"], lexical=True)
     assert found(store, manager, vs, "beta") == ["beta beta", "alpha beta"]
     publish(store, vs, "b.txt", ["gamma beta beta beta"], lexical=True)
     assert found(store, manager, vs, "beta")[0] == "gamma beta beta beta"
-    store.detach("ann", vs, kept.file_id)
+    store.attachments.detach("ann", vs, kept.file_id)
     assert found(store, manager, vs, "beta") == ["gamma beta beta beta"]
     assert manager.check() == []
-    with store.read() as db:
-        assert db.execute("SELECT count(*) FROM lexical_weights").fetchone()[0] == 1
+    with store.database.read() as db:
+        assert db.exec_driver_sql("SELECT count(*) FROM lexical_weights").fetchone()[0] == 1
 
 
 def test_a_store_of_an_embedder_without_lexical_weights_has_no_third_index(
     store: Store, vs: str, tmp_path: Path
 ) -> None:
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"])
     manager.refresh(vs)
     manager.close()
-    assert names(IndexManager(store, tmp_path), vs) == ["dense", "bm25"]
+    assert names(IndexManager(store.changes, store.passages, tmp_path), vs) == ["dense", "bm25"]
     assert not (tmp_path / "indexes" / vs / "sparse.index").exists()
     assert manager.check() == []
 
 
 def test_lexical_weights_are_part_of_what_a_store_holds(store: Store, vs: str) -> None:
     publish(store, vs, "a.txt", ["alpha"])
-    attempt = store.take_up(attach(store, vs, "b.txt", "beta").version).attempt
+    attempt = take_up(store, attach(store, vs, "b.txt", "beta").version).attempt
     with pytest.raises(EmbedderMismatch, match=r"embeds with synthetic .*lexical weights"):
-        store.claim_embedder(attempt, "synthetic", DIM, lexical=True)
+        store.versions.claim_embedder(attempt, "synthetic", DIM, lexical=True)
 
 
-def test_the_same_text_takes_its_weights_along(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_the_same_text_takes_its_weights_along(store: Store, vs: str, tmp_path: Path) -> None:
     """A second file with a text that is there already is not embedded again."""
-    manager = IndexManager(store, tmp_path, DIM)
+    manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
     publish(store, vs, "copy.txt", ["alpha", "beta"], lexical=True)
     assert found(store, manager, vs, "alpha") == ["alpha", "alpha"]
@@ -108,30 +100,30 @@ def test_the_same_text_takes_its_weights_along(store: CountingStore, vs: str, tm
 
 
 def test_the_weights_count_as_bytes_used(store: Store, vs: str) -> None:
-    plain = store.create_store("ann", "plain").id
+    plain = store.vector_stores.create("ann", "plain").id
     publish(store, vs, "a.txt", ["alpha beta"], lexical=True)
     publish(store, plain, "a.txt", ["alpha beta"])
-    used = [store.find_store("ann", each).usage_bytes for each in (vs, plain)]
+    used = [store.vector_stores.find("ann", each).usage_bytes for each in (vs, plain)]
     assert used[0] == used[1] + 2 * 6
 
 
 def test_check_tells_what_differs_and_rebuild_heals_it(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", ["alpha", "beta"], lexical=True)
-    (one, two), seq = store.visible_keys(vs)
-    manager = IndexManager(store, tmp_path)
+    (one, two), seq = store.passages.visible_keys(vs)
+    manager = IndexManager(store.changes, store.passages, tmp_path)
     sparse(manager, vs).apply(seq, [(99, b"")], [one])
     assert manager.check("ann") == [Difference(vs, "sparse", missing=(one,), extra=(99,))]
     manager.rebuild(vs)
     assert manager.check() == []
-    with store.write() as db:
-        db.execute("DELETE FROM lexical_weights WHERE chunk = ?", (two,))
+    with store.database.write() as db:
+        db.exec_driver_sql("DELETE FROM lexical_weights WHERE chunk = ?", (two,))
     assert manager.check() == [Difference(vs, "lexical_weights", missing=(two,))]
 
 
 @pytest.mark.parametrize("damage", ["deleted", "overwritten", "older than the log"])
 def test_an_index_that_cannot_be_used_is_made_anew(store: Store, vs: str, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "indexes" / vs / "sparse.index"
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
     first.refresh(vs)
     first.close()
@@ -146,7 +138,7 @@ def test_an_index_that_cannot_be_used_is_made_anew(store: Store, vs: str, tmp_pa
             path.write_bytes(b"damaged")
         case _:
             path.write_bytes(old)
-    reopened = IndexManager(store, tmp_path, DIM)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "alpha") == ["alpha"]
     assert found(store, reopened, vs, "beta") == ["beta"]
     assert reopened.check() == []
@@ -155,45 +147,41 @@ def test_an_index_that_cannot_be_used_is_made_anew(store: Store, vs: str, tmp_pa
 def test_an_index_catches_up_after_a_crash(store: Store, vs: str, tmp_path: Path) -> None:
     """The first manager is never closed: its sparse index was never written."""
     publish(store, vs, "a.txt", ["alpha"], lexical=True)
-    IndexManager(store, tmp_path, DIM).refresh(vs)
+    IndexManager(store.changes, store.passages, tmp_path, DIM).refresh(vs)
     gone = publish(store, vs, "b.txt", ["alpha gamma"], lexical=True)
     publish(store, vs, "c.txt", ["alpha delta"], lexical=True)
-    store.detach("ann", vs, gone.file_id)
-    reopened = IndexManager(store, tmp_path, DIM)
+    store.attachments.detach("ann", vs, gone.file_id)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert sorted(found(store, reopened, vs, "alpha")) == ["alpha", "alpha delta"]
     assert reopened.check() == []
 
 
-def test_closed_indexes_open_without_reading_the_store_again(store: CountingStore, vs: str, tmp_path: Path) -> None:
+def test_closed_indexes_open_without_reading_the_store_again(store: Store, vs: str, tmp_path: Path) -> None:
     publish(store, vs, "a.txt", [f"word{i}" for i in range(50)], lexical=True)
-    first = IndexManager(store, tmp_path, DIM)
+    first = IndexManager(store.changes, store.passages, tmp_path, DIM)
     first.refresh(vs)
     first.close()
-    store.asked = 0
-    reopened = IndexManager(store, tmp_path, DIM)
+    asked = Asked(store)
+    reopened = IndexManager(store.changes, store.passages, tmp_path, DIM)
     assert found(store, reopened, vs, "word7") == ["word7"]
     publish(store, vs, "one.txt", ["needle"], lexical=True)
     assert found(store, reopened, vs, "needle") == ["needle"]
-    assert store.asked == 1
+    assert asked.rows == 3  # its vector, terms and weights
 
 
-def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "ragpod.db") as old:
-        script = Path(database.__file__).with_name("schema.sql").read_text("utf-8")
-        old.executescript(f"{script}; PRAGMA user_version = 1;")
+def test_a_vector_store_of_before_lexical_weights_has_none(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(old_database(tmp_path / "ragpod.db", 1, filled=False))) as old, old:
         old.execute(
             "INSERT INTO vector_stores (id, owner, name, metadata, created_at, last_active_at, embedder, dim)"
             " VALUES ('vs_old', 'ann', 'old', '{}', 1, 1, 'synthetic', ?)",
             (DIM,),
         )
-    old.close()
-    store = Store(tmp_path)
-    publish(store, "vs_old", "a.txt", ["alpha"])
-    manager = IndexManager(store, tmp_path, DIM)
-    assert names(manager, "vs_old") == ["dense", "bm25"]
-    assert manager.check() == []
-    publish(store, store.create_store("ann", "new").id, "a.txt", ["alpha"], lexical=True)
-    store.close()
+    with closing(Store.open(tmp_path)) as store:
+        publish(store, "vs_old", "a.txt", ["alpha"])
+        manager = IndexManager(store.changes, store.passages, tmp_path, DIM)
+        assert names(manager, "vs_old") == ["dense", "bm25"]
+        assert manager.check() == []
+        publish(store, store.vector_stores.create("ann", "new").id, "a.txt", ["alpha"], lexical=True)
 
 
 ROWS = [
@@ -211,7 +199,9 @@ class Bench:
         """External id -> scores of each candidate, under a ranker of these legs."""
         ranker = replace(self.retriever.plan.ranker, legs=legs)
         retriever = self.retriever.with_plan(RerankPlan(ranker))
-        result = await retriever.search("me", [self.store_id], query, SearchParams(min_score=0))
+        result = await retriever.search(
+            "me", named(self.store, "me", [self.store_id]), query, SearchParams(min_score=0)
+        )
         assert set(result.counts) >= set(legs)
         candidates = [candidate.scored for candidate in result.candidates]
         return {scored.chunk.external_id: scored.scores for scored in candidates}
@@ -226,13 +216,13 @@ def embedder() -> Iterator[LexicalE5]:
 
 @pytest.fixture
 async def bench(tmp_path: Path, embedder: LexicalE5) -> AsyncIterator[Bench]:
-    store, tokenizer = Store(tmp_path), Tokenizer.load()
-    manager = IndexManager(store, tmp_path, embedder.dim, embedder.name)
+    store, tokenizer = Store.open(tmp_path), Tokenizer.load()
+    manager = IndexManager(store.changes, store.passages, tmp_path, embedder.dim, embedder.name)
     ingestor = Ingestor(store, manager, embedder, tokenizer)
     await ingestor.start()
-    store_id = store.create_store("me", "faq").id
+    store_id = store.vector_stores.create("me", "faq").id
     content = "\n".join(map(json.dumps, ROWS)).encode()
-    file = store.add_file("me", "faq.jsonl", content, "application/jsonl", "assistants")
+    file = store.files.add("me", "faq.jsonl", content, "application/jsonl", "assistants")
     await ingestor.submit("me", store_id, file.id, {})
     assert (await ingestor.wait("me", store_id, file.id)).status == "completed"
     yield Bench(store, Retriever(store, manager, embedder, tokenizer), store_id)
@@ -267,7 +257,7 @@ async def test_the_rankers_file_of_lexical_embedders_names_the_leg_and_uses_it(b
     assert sum(ranker.legs.values()) == pytest.approx(1)
     assert "sparse" not in Ranker.load(Ranker.file_for(lexical=False)).legs
     result = await bench.retriever.with_plan(RerankPlan(ranker, seconds=0.0)).search(
-        "me", [bench.store_id], "zebra tariff", SearchParams(min_score=0)
+        "me", named(bench.store, "me", [bench.store_id]), "zebra tariff", SearchParams(min_score=0)
     )
     assert result.evidence[0].chunk.external_id == "zebra"
 

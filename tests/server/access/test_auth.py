@@ -118,11 +118,14 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
 async def test_another_owner_sees_nothing_in_any_list(guarded: House) -> None:
     await guarded.ingest("default", KOREAN)
     async with aiohttp.ClientSession(headers={"x-api-key": BOB}) as bob:
-        for path in ("/v1/files", "/v1/vector_stores"):
-            async with bob.get(guarded.url + path) as response:
-                assert (await response.json())["data"] == []
+        async with bob.get(f"{guarded.url}/v1/files") as response:
+            assert (await response.json())["data"] == []
+        async with bob.get(f"{guarded.url}/v1/vector_stores") as response:
+            own = (await response.json())["data"]  # of the same name, and nothing in it
+            assert [(store["name"], store["file_counts"]["total"]) for store in own] == [("default", 0)]
         async with bob.get(f"{guarded.url}/v1/models") as response:
-            assert [m["id"] for m in (await response.json())["data"] if m["id"].startswith("ragpod:")] == []
+            listed = [m["id"] for m in (await response.json())["data"] if m["id"].startswith("ragpod:")]
+            assert set(listed) <= {"ragpod:default"}
 
 
 def test_keys_of_the_settings_are_the_default_owners() -> None:
@@ -130,6 +133,14 @@ def test_keys_of_the_settings_are_the_default_owners() -> None:
     assert (keys.owner("one"), keys.owner("two")) == ("default", "default")
     assert (keys.owner("three"), keys.owner(None), keys.owner("")) == (None, None, None)
     assert Keys({}).owner(None) == "default"
+
+
+def test_a_key_may_have_an_owner() -> None:
+    given = ["ann:key:with:colons", "plain", "bob:b", "also=plain==", "ünknown:key", "ann:another"]
+    keys = Keys.of([SecretStr(each) for each in given])
+    asked = ["key:with:colons", "another", "b", "plain", "also=plain==", "ünknown:key", "ann:another", "ann"]
+    assert [keys.owner(key) for key in asked] == ["ann", "ann", "bob", *["default"] * 3, None, None]
+    assert not keys.admits_everyone
 
 
 def test_keys_are_kept_as_digests() -> None:
@@ -152,3 +163,12 @@ async def test_no_other_origin_may_call_unless_it_is_named(
     async with house(data_dir, embedder, tokenizer, keys={ALICE: "alice"}, cors_origins=origins) as opened:
         assert await preflight(opened, "https://app.example") == (200, "https://app.example")
         assert (await preflight(opened, "https://evil.example"))[1] is None
+
+
+async def test_every_owner_has_the_default_store_from_the_first_start(guarded: House) -> None:
+    for key in (ALICE, BOB):
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as client,
+            client.get(f"{guarded.url}/v1/vector_stores") as response,
+        ):
+            assert [store["name"] for store in (await response.json())["data"]].count("default") == 1

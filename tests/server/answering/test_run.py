@@ -9,6 +9,7 @@ import pytest
 
 from models.base import Sampling
 from models.engines.connected import ConnectedEngine
+from retrieval.store.base.values import NamedStore, StoreFull
 from retrieval.types import Retrieval, SearchParams
 from server.access.admission import Admission
 from server.answering.answer import Answerer, AnswerLimits
@@ -113,14 +114,30 @@ async def test_cancelled_while_its_end_is_kept_it_ends_once_and_its_frames_are_g
 
 
 class Watching:
-    """An observer and a recorder. turns: those that were saved."""
+    """An observer and a recorder. turns: those that have ended. fails: from which call on nothing can be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, fails: str = "") -> None:
         self.turns: list[Turn] = []
         self.counted: list[str] = []
+        self.called: list[str] = []
+        self._fails = fails
+
+    async def begin(self, turn: Turn) -> None:
+        assert (turn.status, turn.answer) == (Status.RUNNING, "")
+        self._call("begin")
+
+    async def end(self, turn: Turn) -> None:
+        self._call("end")
+        self.turns.append(turn)
 
     async def save(self, turn: Turn) -> None:
+        self._call("save")
         self.turns.append(turn)
+
+    def _call(self, name: str) -> None:
+        self.called.append(name)
+        if self._fails == name:
+            raise StoreFull("no room")
 
     def count_answer(self, status: str, work: Work) -> None:
         self.counted.append(status)
@@ -132,10 +149,13 @@ class Watching:
         self.counted.append(f"relayed {status}")
 
 
+STORE = NamedStore("vs_1", "faq", created_at=0, expired=False, number=1, head=0, space=None)
+
+
 class Found:
     """A retriever that finds the sample's evidence."""
 
-    async def search(self, owner: str, store_ids: Sequence[str], query: str, params: SearchParams) -> Retrieval:
+    async def search(self, owner: str, stores: Sequence[NamedStore], query: str, params: SearchParams) -> Retrieval:
         return Retrieval(query, EVIDENCE)
 
 
@@ -148,7 +168,7 @@ async def generators(stub: StubEngine) -> AsyncIterator[Generators]:
 
 def question(owner: str = "alice") -> Ask:
     talk, params = Conversation("배송은 며칠 걸리나요?"), SearchParams()
-    return Ask(owner, "ragpod", talk, ("vs_1",), params, Sampling(max_tokens=50), trace_id=new_id("trace"))
+    return Ask(owner, "ragpod", talk, (STORE,), params, Sampling(max_tokens=50), trace_id=new_id("trace"))
 
 
 async def test_an_answerer_is_built_from_its_parts_alone() -> None:
@@ -163,6 +183,35 @@ async def test_an_answerer_is_built_from_its_parts_alone() -> None:
     assert isinstance(events[-2], UsageReport)
     assert events[-1] == Done("stop")
     assert ([turn.answer for turn in watching.turns], watching.counted) == (["이틀[1]"], ["complete"])
+    assert watching.called == ["begin", "end"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "called", "late"),
+    [("begin", ["begin", "save"], ()), ("end", ["begin", "end"], ("not_stored",))],
+)
+async def test_an_answer_that_cannot_be_kept_is_given_and_says_so(
+    fails: str, called: list[str], late: tuple[str, ...]
+) -> None:
+    watching = Watching(fails)
+    async with StubEngine() as stub, generators(stub) as writers:
+        stub.script("이틀", "[1]", Finish())
+        answerer = Answerer(Found(), writers, AnswerLimits(), watching, watching)
+        events = [event async for event in answerer.answer(question())]
+    assert events[-1] == Done("stop", (), late)
+    assert (watching.called, watching.counted) == (called, ["complete"])
+
+
+async def test_what_a_sink_gives_is_shown_in_place_of_the_event() -> None:
+    async def sink(event: Event) -> bytes | None:
+        return b"instead" if isinstance(event, Done) else None
+
+    got = await given(run(played(STARTED, Done("stop")), Names(), sink))
+    assert [item.frames for item in got] == [b"Started ", b"instead"]
+    running = run(played(STARTED, hold=True), Names(), sink)
+    assert await running.running.next(PATIENCE) == [Rendered(STARTED, b"Started ")]
+    running.running.cancel("stopped")
+    assert await given(running) == [Rendered(Done("cancelled"), b"instead")]
 
 
 async def test_only_the_owner_stops_an_answer() -> None:

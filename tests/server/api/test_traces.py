@@ -51,7 +51,7 @@ async def test_nothing_of_a_deleted_answer_is_left_in_any_file(home: House, way:
             await home.openai.responses.retrieve(response_id)
     await delete(home, said["metadata"]["trace_id"])
     await asyncio.to_thread(home.parts.library.upkeep.run)
-    await RecordsUpkeep(home.parts.database).run()
+    await RecordsUpkeep(home.parts.database, home.parts.turns).run()
     held = {path.name: path.read_bytes() for path in home.parts.settings.data_dir.rglob("*") if path.is_file()}
     assert "turns.db" in held
     assert [(name, mark) for name, content in held.items() for mark in MARKS if mark in content] == []

@@ -2,10 +2,6 @@
 
 import asyncio
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,41 +9,18 @@ import aiohttp
 import pytest
 
 from models.embedders.e5 import E5Embedder
+from retrieval.database.lock import holder_of
 from retrieval.passages.tokenize import Tokenizer
-from retrieval.store.store import DataDirLocked, holder_of
+from retrieval.store.base.values import DataDirLocked
 from server.app.build import open_parts
-from server.app.run import serving
+from server.app.run import Ending, serving
 from server.settings.settings import Settings
-from tests.server.cli.process import environment
+from tests.server.app.process import process, ready, refuses
 from tests.server.house import QUESTION, House
 from tests.stub_engine import Finish, Hold, StubEngine
 from tests.until import PATIENCE
 
-ROOT = Path(__file__).resolve().parents[3]
-PROGRAM = """
-from server.app.run import serve
-from server.settings.settings import Settings
-serve(Settings.load(), lambda url: print(url, flush=True))
-"""
 MESSAGES = [{"role": "user", "content": QUESTION}]
-
-
-@asynccontextmanager
-async def process(data_dir: Path, stub: StubEngine, settings: Mapping[str, str]) -> AsyncIterator[tuple[Process, str]]:
-    """A server of its own; gives its URL."""
-    given = {"RAGPOD_DATA_DIR": str(data_dir), "RAGPOD_PORT": "0", "RAGPOD_ENGINE_URL": stub.url}
-    given |= {"RAGPOD_RETRIEVAL_MIN_SCORE": "0", "RAGPOD_LIMITS_DRAIN_SECONDS": "120", **settings}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, cwd=ROOT, env=environment(**given), stdout=PIPE
-    )
-    assert child.stdout is not None
-    try:
-        url = (await asyncio.wait_for(child.stdout.readline(), PATIENCE)).decode().strip()
-        yield child, url
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -90,32 +63,12 @@ async def test_an_answer_that_outlasts_the_drain_is_cut_and_stored(
                 trace_id = response.headers["x-request-id"]
                 await response.content.readuntil("배송은".encode())
                 child.terminate()
-                assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
+                assert await asyncio.wait_for(child.wait(), PATIENCE) == Ending.CUT
             await stub.idle()
         settings = Settings.load(data_dir=data_dir, port=0, engine={"url": stub.url})
         async with open_parts(settings, embedder=embedder, tokenizer=tokenizer) as parts:
             turn = await parts.turns.get("default", trace_id)
     assert (turn.status, turn.answer) == ("cancelled", "배송은 ")
-
-
-async def ready(client: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            async with client.get(f"{url}/ready") as response:
-                if response.status == 200:
-                    return
-            await asyncio.sleep(0.02)
-
-
-async def refuses(url: str) -> None:
-    """Until nobody is let in any more."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                async with aiohttp.ClientSession() as client, client.get(f"{url}/health"):
-                    await asyncio.sleep(0.02)
-            except aiohttp.ClientConnectionError:
-                return
 
 
 async def test_a_taken_port_is_told_before_anything_loads(home: House) -> None:

@@ -20,7 +20,8 @@ UNHURRIED = {
 def environment(**settings: str) -> dict[str, str]:
     """The caller's, without its ragpod settings; no limit on time that a busy machine can miss."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("RAGPOD_")}
-    return ours | {"PYTHONPATH": str(Path(__file__).resolve().parents[3])} | UNHURRIED | settings
+    here = {"PYTHONPATH": str(Path(__file__).resolve().parents[3]), "RAGPOD_STORE_RESERVE_BYTES": "1000000"}
+    return ours | here | UNHURRIED | settings
 
 
 def ragpod(*arguments: str | Path, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:

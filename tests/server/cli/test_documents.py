@@ -102,6 +102,23 @@ def test_check_agrees_and_rebuild_changes_no_result(data: Path) -> None:
     assert json.loads(before.stdout)["data"] == json.loads(after.stdout)["data"]
 
 
+def test_a_backup_made_while_a_server_runs_is_restored_with_the_same_content(served: Path, tmp_path: Path) -> None:
+    made = ragpod("backup", tmp_path / "copy.tar", "--data", served, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    restored = tmp_path / "restored"
+    done = ragpod("restore", "copy.tar", "--data", restored, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    checked = ragpod("check", "--data", restored, cwd=tmp_path)
+    assert (checked.returncode, "agree" in checked.stdout) == (0, True), checked.stdout
+    found = [
+        json.loads(ragpod("search", "Jupiter", "--data", each, "--json", cwd=tmp_path).stdout)["data"]
+        for each in (served, restored)
+    ]
+    assert found[0] == found[1]
+    again = ragpod("restore", "copy.tar", "--data", restored, cwd=tmp_path)
+    assert (again.returncode, "overwrites nothing" in again.stderr) == (1, True)
+
+
 def test_a_file_that_cannot_be_read_as_a_document_fails_alone(tmp_path: Path) -> None:
     write_notes(tmp_path / "notes", 1)
     (tmp_path / "notes" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200))
@@ -109,6 +126,30 @@ def test_a_file_that_cannot_be_read_as_a_document_fails_alone(tmp_path: Path) ->
     assert done.returncode == 1
     assert "1 added, 0 unchanged, 1 failed" in done.stdout
     assert "failed     notes/picture.png: " in done.stdout
+    assert done.stdout.count("picture.png") == 1
+
+
+def test_what_failed_is_tried_again_and_tells_how_it_ended(tmp_path: Path) -> None:
+    write_notes(tmp_path / "notes", 1)
+    (tmp_path / "notes" / "empty.txt").write_text("  ")
+    ragpod("ingest", "notes", "--data", "data", cwd=tmp_path)
+    again = ragpod("retry", "--all-failed", "--data", "data", "--json", cwd=tmp_path)
+    assert (again.returncode, outcomes(again.stdout)) == (1, {"notes/empty.txt": "failed"})
+    named = ragpod("retry", "notes/note-000.md", "--data", "data", "--json", cwd=tmp_path)
+    assert (named.returncode, outcomes(named.stdout)) == (0, {"notes/note-000.md": "unchanged"})
+    unknown = ragpod("retry", "nothing.md", "--data", "data", cwd=tmp_path)
+    assert (unknown.returncode, "nothing.md" in unknown.stderr) == (1, True)
+
+
+def test_ingest_tells_which_lines_of_a_table_it_read_as_plain_text(tmp_path: Path) -> None:
+    rows = ["question;answer", 'How long?;"6 inches, or so', "How wide?;two, or three", 'How high?;about 12"']
+    (tmp_path / "faq.csv").write_text("\n".join(rows))
+    for _ in range(2):
+        done = ragpod("ingest", "faq.csv", "--data", "data", cwd=tmp_path)
+        assert done.returncode == 0
+        assert "line 2: a quote is astray, the line is read as plain text" in done.stdout
+    found = ragpod("search", "How wide?", "--data", "data", "--json", cwd=tmp_path)
+    assert json.loads(found.stdout)["data"][0]["content"][0]["text"] == "How wide?\ntwo, or three"
 
 
 def test_ingest_goes_through_the_server_that_has_the_folder_open(tmp_path: Path) -> None:
@@ -173,7 +214,11 @@ def ingest_until_killed(folder: Path) -> set[str]:
     return {name for name, outcome in added.items() if outcome == "added"}
 
 
+@pytest.mark.parametrize("served", [True], ids=["served"], indirect=True)
 def test_a_changed_file_replaces_what_it_was_and_changes_back(served: Path, tmp_path: Path) -> None:
+    """Through a server alone: without one it is six processes, and what a process finds of the last one's is tested by
+    those above.
+    """
     note, where = tmp_path / "note.md", ("--store", "birds", "--data", served)
     for word in ("Kestrel", "Osprey", "Kestrel"):
         note.write_text(f"# Note\n\nThe bird of the day is called {word}.\n")

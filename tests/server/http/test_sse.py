@@ -116,6 +116,20 @@ async def test_words_are_sent_even_where_the_failure_came_with_them() -> None:
     assert b"TextDelta\n\ndata: ErrorEvent" in client.body
 
 
+async def test_a_client_that_takes_nothing_ends_the_work() -> None:
+    class Stalled(Client):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if b"TextDelta" in message.get("body", b""):
+                await asyncio.Event().wait()
+
+    client, running = Stalled(), Running[Rendered[Event]](played(STARTED, TextDelta("a"), hold=True))
+    await sse.EventStream(running, 30.0, patience=0.01)(SCOPE, client.receive, client.send)
+    assert running.reason == "disconnected"
+    assert "more_body" in client.sent[-1]
+    assert client.sent[-1]["more_body"]
+
+
 async def test_a_failure_after_the_first_word_is_an_event() -> None:
     client = Client()
     running: Running[Any] = Running(played(STARTED, TextDelta("a"), hold=True), last=last(FAILURE))

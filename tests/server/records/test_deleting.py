@@ -107,7 +107,7 @@ async def test_the_upkeep_leaves_no_byte_of_what_was_deleted(
                 if way == "turn"
                 else responses.delete("alice", f"resp_{gone[-1]}")
             )
-    await RecordsUpkeep(database).run()
+    await RecordsUpkeep(database, Turns(database)).run()
     assert not await database.leftovers_due()
     left = [(name, n) for name, held in bytes_of(tmp_path) for n in gone if f"mark-{n:03}-".encode() in held]
     assert left == []
@@ -123,7 +123,7 @@ async def test_the_upkeep_comes_by_itself_and_after_a_restart_too(tmp_path: Path
     await Turns(database).delete("alice", "trace_1")
     await database.close()
     database = await RecordsDatabase.open(tmp_path)
-    upkeep = RecordsUpkeep(database, seconds=0.01)
+    upkeep = RecordsUpkeep(database, Turns(database), seconds=0.01)
     assert await database.leftovers_due()
     upkeep.start()
 

@@ -122,6 +122,24 @@ async def test_no_evidence_is_refused_in_the_questions_language_without_an_engin
     assert home.stub.requests == []
 
 
+@pytest.mark.parametrize("message", ["고마워", "Thanks a lot!", "안녕하세요"])
+async def test_small_talk_is_answered_without_a_search_or_an_engine(home: House, message: str) -> None:
+    messages = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "이틀 걸립니다 [1]."}]
+    answer = await home.openai.chat.completions.create(
+        model="ragpod",
+        messages=[*messages, {"role": "user", "content": message}],  # type: ignore[list-item]
+    )
+    text, meta = answer.choices[0].message.content or "", (answer.model_extra or {})["ragpod"]
+    assert text
+    assert "[" not in text
+    assert any("가" <= c <= "힣" for c in text) == any("가" <= c <= "힣" for c in message)
+    assert (meta["no_evidence"], answer.choices[0].finish_reason) == (False, "stop")
+    _, trace = await home.get(f"/api/v1/traces/{meta['trace_id']}")
+    assert (trace["answer"], trace["status"], trace["sources"]) == (text, "complete", [])
+    assert "search" not in trace["timings_ms"]
+    assert home.stub.requests == []
+
+
 async def test_a_threshold_of_zero_keeps_everything(home: House) -> None:
     messages = [{"role": "user", "content": OFF_TOPIC}]
     answer = await home.openai.chat.completions.create(

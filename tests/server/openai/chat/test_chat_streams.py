@@ -73,8 +73,11 @@ async def test_comments_come_while_the_engine_is_silent(
     async with house(data_dir, embedder, tokenizer, heartbeat_seconds=0.1) as home:
         home.stub.script("이틀", Hold())
         async with home.http.post(home.url + PATH, json=STREAM) as response:
-            while await response.content.readline() != b": ping\n":
-                pass
+            async for line in response.content:
+                if line == b": ping\n":
+                    break
+            else:
+                pytest.fail("the stream ended without a comment")
         await home.stub.idle()
 
 

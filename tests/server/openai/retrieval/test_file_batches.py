@@ -28,6 +28,11 @@ async def test_a_batch_is_watched_as_one(home: House) -> None:
     assert (batch.status, batch.file_counts.completed, batch.file_counts.total) == ("completed", 3, 3)
     listed = await stores.file_batches.list_files(batch.id, vector_store_id=store.id)
     assert {file.id for file in listed.data} == set(ids)
+    _, shown = await home.get(f"/v1/vector_stores/{store.id}/file_batches/{batch.id}")
+    progress = shown["ragpod"]["progress"]
+    assert progress["files"] == shown["file_counts"]
+    assert progress["passages"] == progress["passages_known"] >= 3
+    assert (progress["files_to_parse"], progress["seconds_left"]) == (0, None)
     cancelled = await stores.file_batches.cancel(batch.id, vector_store_id=store.id)
     assert cancelled.file_counts.completed == 3
 

@@ -1,14 +1,19 @@
 """/v1/files through the official SDK."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 from openai.types import FileDeleted, FileObject
 
-from retrieval.store.types import DAY
-from tests.server.house import ENGLISH, House
+from models.embedders.e5 import E5Embedder
+from retrieval.passages.tokenize import Tokenizer
+from retrieval.store.base.values import DAY
+from tests.databases import old_data_folder
+from tests.retrieval.blobs import s3
+from tests.server.house import ENGLISH, House, house
 from tests.server.openai.later import later
 
 LAMBDA = ("notes.md", ENGLISH["lambda.md"].encode())
@@ -190,3 +195,39 @@ async def test_a_deleted_file_is_in_no_file_of_the_data_directory(home: House, w
     left = [path for path in home.parts.settings.data_dir.rglob("*") if path.is_file()]
     assert [path.name for path in left if mark.encode() in path.read_bytes()] == []
     assert [path.name for path in left if mark.lower().encode() in path.read_bytes().lower()] == []
+
+
+async def test_originals_may_be_kept_in_a_bucket(
+    tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.KEYS.items():
+        monkeypatch.setenv(name, value)
+    with s3.running(tmp_path / "s3") as bucket:
+        async with house(tmp_path / "data", embedder, tokenizer, store={"blobs": bucket.url}) as home:
+            store = await home.ingest("kept", {"heron.txt": "A heron stands on one leg."})
+            file = (await home.openai.files.list()).data[0]
+            assert (await home.openai.files.content(file.id)).content == b"A heron stands on one leg."
+            held = {path.name for path in bucket.folder.rglob("*") if path.is_file()}
+            assert len(held) == 2  # with the one that keeps the folder
+            await home.openai.vector_stores.delete(store)
+            await home.openai.files.delete(file.id)
+            await asyncio.to_thread(home.parts.library.upkeep.run)
+            assert len({path.name for path in bucket.folder.rglob("*") if path.is_file()}) == 1
+        assert list((tmp_path / "data" / "uploads").iterdir()) == []
+
+
+async def test_a_data_folder_of_before_answers_from_what_it_had(
+    tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer
+) -> None:
+    async with house(old_data_folder(tmp_path / "old", "cf3180e"), embedder, tokenizer) as home:
+        files = (await home.openai.files.list()).data
+        assert files
+        for file in files:
+            assert len((await home.openai.files.content(file.id)).content) == file.bytes
+        main = next(store for store in (await home.openai.vector_stores.list()).data if store.name == "main")
+        assert main.file_counts.completed == 3
+        found = await home.openai.vector_stores.search(main.id, query="환불", max_num_results=3)
+        assert found.data
+        assert await asyncio.to_thread(home.parts.library.indexes.check) == []
+        done = await home.openai.vector_stores.files.upload_and_poll(vector_store_id=main.id, file=("new.txt", b"new"))
+        assert done.status == "completed"

@@ -9,7 +9,7 @@ import pytest
 from openai.types import VectorStore, VectorStoreDeleted
 from openai.types.vector_stores import VectorStoreFile, VectorStoreFileDeleted
 
-from retrieval.store.types import DAY
+from retrieval.store.base.values import DAY
 from tests.server.house import ENGLISH, House
 from tests.server.openai.later import later
 
@@ -62,6 +62,48 @@ async def test_a_file_that_cannot_be_read_fails_with_its_reason(home: House) -> 
     assert [file.id for file in failed.data] == [done.id]
 
 
+async def test_the_indexes_of_a_running_server_are_compared_with_its_store(home: House) -> None:
+    store = await home.openai.vector_stores.create(name="level")
+    await home.openai.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("a.txt", b"alpha"), poll_interval_ms=20
+    )
+    assert await home.get("/api/v1/consistency") == (200, {"consistent": True, "differences": []})
+    delete = "DELETE FROM chunks WHERE key = (SELECT max(key) FROM chunks)"
+    with home.parts.library.store.database.write() as db:
+        db.exec_driver_sql(delete)  # behind the change log's back
+    _, told = await home.get("/api/v1/consistency")
+    assert told["consistent"] is False
+    assert {(each["store_id"], len(each["extra"])) for each in told["differences"]} == {(store.id, 1)}
+
+
+async def test_a_file_that_failed_is_tried_again_when_asked_for(home: House) -> None:
+    store = await home.openai.vector_stores.create(name="again")
+    done = await home.openai.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("empty.txt", b"   "), poll_interval_ms=20
+    )
+    status, again = await home.post(f"/v1/vector_stores/{store.id}/files/{done.id}/retry", {})
+    assert (status, again["status"], again["last_error"]) == (200, "in_progress", None)
+    ended = await home.openai.vector_stores.files.poll(done.id, vector_store_id=store.id, poll_interval_ms=20)
+    assert ended.status == "failed"
+    assert (await home.post(f"/v1/vector_stores/{store.id}/files/file-unknown/retry", {}))[0] == 404
+
+
+async def test_a_table_tells_which_lines_were_read_otherwise_than_they_were_written(home: House) -> None:
+    store = await home.openai.vector_stores.create(name="table")
+    lines = ["question\tanswer", *(f'Where is no. {i}?\t"{i} inches to the left' for i in range(30)), "When?\tNow"]
+    done = await home.openai.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("faq.csv", "\n".join(lines).encode()), poll_interval_ms=20
+    )
+    _, told = await home.get(f"/v1/vector_stores/{store.id}/files/{done.id}")
+    assert (told["status"], told["ragpod"]["documents"], told["ragpod"]["warnings"]["count"]) == ("completed", 31, 30)
+    assert told["ragpod"]["warnings"]["messages"][0].startswith("line 2: ")
+    assert len(told["ragpod"]["warnings"]["messages"]) == 20
+    clean = ("faq.csv", "\n".join(line.replace('"', "") for line in lines).encode())
+    done = await home.openai.vector_stores.files.upload_and_poll(vector_store_id=store.id, file=clean)
+    _, told = await home.get(f"/v1/vector_stores/{store.id}/files/{done.id}")
+    assert told["ragpod"]["warnings"] == {"count": 0, "messages": []}
+
+
 async def test_an_unknown_file_makes_no_batch_and_no_store(home: House) -> None:
     store = await home.openai.vector_stores.create(name="batch")
     file = await home.openai.files.create(file=LAMBDA, purpose="assistants")
@@ -92,9 +134,9 @@ async def put(home: House, store_id: str, name: str, text: str, **settings: Any)
 
 async def passages(home: House, store_id: str) -> list[tuple[str, int]]:
     """(text, tokens) of everything that searches can find."""
-    keys, _ = await asyncio.to_thread(home.parts.library.store.visible_keys, store_id)
-    owner = (await asyncio.to_thread(home.parts.library.store.find_store, "default", store_id)).owner
-    found = await asyncio.to_thread(home.parts.library.store.load_passages, owner, store_id, keys)
+    keys, _ = await asyncio.to_thread(home.parts.library.store.passages.visible_keys, store_id)
+    named = await asyncio.to_thread(home.parts.library.store.vector_stores.resolve, "default", store_id)
+    found = await asyncio.to_thread(home.parts.library.store.passages.load, "default", named, keys)
     return [(found[key].chunk.text, found[key].chunk.token_count) for key in keys]
 
 

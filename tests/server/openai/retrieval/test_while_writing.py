@@ -24,7 +24,7 @@ async def writing(store: Store) -> AsyncIterator[None]:
     begun, over = threading.Event(), threading.Event()
 
     def write() -> None:
-        with store.write():
+        with store.database.write():
             begun.set()
             over.wait(2 * PATIENCE)
 
@@ -70,7 +70,9 @@ async def test_searches_and_gets_answer_while_a_write_is_open(home: House) -> No
 
 
 async def test_64_uploads_that_wait_hold_up_nothing_that_reads(home: House) -> None:
-    """More than there are threads of any kind. All are taken when the writer before them is done."""
+    """More than there are threads of any kind. All are taken when the writer before them is done; most of them have not
+    been received until then.
+    """
     library = home.parts.library
     store, file = await default_store(home)
 
@@ -82,7 +84,8 @@ async def test_64_uploads_that_wait_hold_up_nothing_that_reads(home: House) -> N
 
     async with writing(library.store):
         uploads = [asyncio.create_task(upload(number)) for number in range(UPLOADS)]
-        await until(lambda: library.store.writes.unfinished == UPLOADS, PATIENCE)
+        admitted = home.parts.settings.limits.uploads
+        await until(lambda: library.store.writes.unfinished == admitted, PATIENCE)
         async with asyncio.timeout(PATIENCE):
             await reads(home, store, file)
         assert not any(task.done() for task in uploads)
@@ -100,13 +103,13 @@ async def test_indexes_that_are_slow_to_open_hold_up_no_other_search(
     cold = [await home.ingest(f"cold{i}", {"heron.txt": f"heron {i}"}) for i in range(8)]
     for each in cold:
         library.indexes.forget(each)
-    gate, space_of = threading.Event(), library.store.space_of
+    gate, state = threading.Event(), library.store.changes.state
 
     def slow(store_id: str) -> Any:
         assert store_id not in cold or gate.wait(2 * PATIENCE)
-        return space_of(store_id)
+        return state(store_id)
 
-    monkeypatch.setattr(library.store, "space_of", slow)
+    monkeypatch.setattr(library.store.changes, "state", slow)
     opening = [asyncio.create_task(home.post(f"/v1/vector_stores/{each}/search", {"query": "heron"})) for each in cold]
     try:
         await until(lambda: library.indexes.openings.unfinished == len(cold), PATIENCE)

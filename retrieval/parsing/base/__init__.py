@@ -1,0 +1,5 @@
+"""What parsers of every format share: text of bytes, limits, the one way to fail, a document as it grows.
+
+Door: building, encoding, errors, joining, limits, nesting, package, records, safe, sections.
+Imports: nothing.
+"""

@@ -1,0 +1,173 @@
+"""The ingest queue: versions in progress, each leased to one worker at a time."""
+
+import logging
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, null, or_, select, text, update
+
+from retrieval.store.base.repository import Repository
+from retrieval.store.base.tables import files, store_files, vector_stores
+from retrieval.store.base.values import Attempt, IngestJob
+from retrieval.types import Chunking
+
+log = logging.getLogger("ragpod.store")
+
+_V = store_files.c
+_UNFINISHED = _V.status == "in_progress"
+_FREE = or_(_V.lease_until.is_(None), _V.lease_until <= bindparam("now"))
+_ANY = select(_V.version, _V.leased_by).where(_UNFINISHED, _FREE).limit(1)
+_ANY_OTHER = _ANY.with_for_update(skip_locked=True)
+_IN_TURN = _ANY_OTHER.where(_V.owner == bindparam("owner"), _V.store == bindparam("store")).order_by(_V.version)
+_TAKE = (
+    update(store_files)
+    .where(_V.version == bindparam("of_version"))
+    .values(
+        attempt=_V.attempt + 1,
+        leased_by=bindparam("worker"),
+        lease_until=bindparam("until"),
+        claimed_at=bindparam("now"),
+    )
+)
+_JOB = (
+    select(store_files, files.c.id.label("file_id"), files.c.media_type)
+    .add_columns(vector_stores.c.owner, vector_stores.c.id.label("store_id"))
+    .join(files, files.c.n == _V.file)
+    .join(vector_stores, vector_stores.c.n == _V.store)
+    .where(_V.version == bindparam("version"))
+)
+_HELD = (_V.version == bindparam("of_version"), _V.attempt == bindparam("of_attempt"), _UNFINISHED)
+_RENEW = update(store_files).where(*_HELD, _V.leased_by == bindparam("worker")).values(lease_until=bindparam("until"))
+_RELEASE = update(store_files).where(*_HELD).values(leased_by=null(), lease_until=bindparam("until"))
+_OF_WORKER = select(_V.version).where(_V.leased_by == bindparam("worker"), _UNFINISHED)
+_RELEASE_IT = (
+    update(store_files)
+    .where(_V.version == bindparam("of_version"), _V.leased_by == bindparam("worker"), _UNFINISHED)
+    .values(leased_by=null(), lease_until=null())
+)
+_COUNT = select(func.count()).select_from(store_files).where(_UNFINISHED)
+_EARLIEST = select(func.min(func.coalesce(_V.lease_until, 0.0))).where(_UNFINISHED)
+
+
+# Whose turn it is. The owners, and then the stores of one, are stepped through in the index of unfinished versions: a
+# seek for each, however many files they have waiting.
+_FREE_OF = "w.status = 'in_progress' AND (w.lease_until IS NULL OR w.lease_until <= :now)"
+_TURN = text(f"""
+WITH RECURSIVE
+owners(owner) AS (
+    SELECT (SELECT w.owner FROM store_files w WHERE w.status = 'in_progress' ORDER BY w.owner LIMIT 1)
+    UNION ALL
+    SELECT (SELECT w.owner FROM store_files w WHERE w.status = 'in_progress' AND w.owner > o.owner
+            ORDER BY w.owner LIMIT 1)
+    FROM owners o WHERE o.owner IS NOT NULL
+),
+one(owner) AS (
+    SELECT o.owner FROM owners o
+    WHERE EXISTS (SELECT 1 FROM store_files w WHERE w.owner = o.owner AND {_FREE_OF})
+    ORDER BY coalesce((SELECT max(t.claimed_at) FROM store_files t
+                       WHERE t.owner = o.owner AND t.claimed_at IS NOT NULL), 0), o.owner
+    LIMIT 1
+),
+stores(owner, store) AS (
+    SELECT one.owner, (SELECT w.store FROM store_files w WHERE w.status = 'in_progress' AND w.owner = one.owner
+                       ORDER BY w.store LIMIT 1)
+    FROM one
+    UNION ALL
+    SELECT s.owner, (SELECT w.store FROM store_files w WHERE w.status = 'in_progress' AND w.owner = s.owner
+                     AND w.store > s.store ORDER BY w.store LIMIT 1)
+    FROM stores s WHERE s.store IS NOT NULL
+)
+SELECT s.owner, s.store FROM stores s
+WHERE EXISTS (SELECT 1 FROM store_files w WHERE w.owner = s.owner AND w.store = s.store AND {_FREE_OF})
+ORDER BY coalesce((SELECT max(t.claimed_at) FROM store_files t
+                   WHERE t.store = s.store AND t.claimed_at IS NOT NULL), 0), s.store
+LIMIT 1""")  # noqa: S608
+
+
+class Queue(Repository):
+    """A worker that dies keeps its version until its lease is over, and no longer.
+
+    Leases go by the clock of the machine. Nothing else does: a version that is taken over too early has a new attempt,
+    and whoever was at the old one has nothing more to write, so the worst is work done twice.
+    """
+
+    def claim(self, worker: str, seconds: float) -> IngestJob | None:
+        """Begins an attempt at a version that nobody holds; leased for that long. None: nothing to do now.
+
+        Owners take turns, an owner's vector stores take turns among themselves, and in one the oldest comes first:
+        whoever has one file waits for one file of each other owner, however many they have. It looks before it writes:
+        who has nothing to do waits for no writer.
+        """
+        with self._database.one() as db:
+            if db.execute(_ANY, {"now": self._clock()}).first() is None:
+                return None
+        with self._database.write(durable=False) as db:
+            now = self._clock()
+            if (free := _free(db, now)) is None:
+                return None
+            db.execute(_TAKE, {"of_version": free.version, "worker": worker, "now": now, "until": now + seconds})
+            job = _job_of(db.execute(_JOB, {"version": free.version}).one())
+        if free.leased_by is not None:
+            log.warning("%s: taken over by %s, nothing was heard of %s", job.attempt, worker, free.leased_by)
+        return job
+
+    def renew(self, worker: str, attempts: Collection[Attempt], seconds: float) -> None:
+        """For that long from now; those that are still this worker's."""
+        until = self._clock() + seconds
+        for version, number in attempts:  # each by itself: it waits for nobody while another one waits for it
+            with self._database.write(durable=False) as db:
+                row = {"of_version": version, "of_attempt": number, "worker": worker, "until": until}
+                db.execute(_RENEW, row)
+
+    def release(self, attempt: Attempt, pause: float = 0.0) -> None:
+        """Given back: anybody may claim it after `pause` seconds. Nothing where a later attempt has begun."""
+        until = self._clock() + pause if pause else None
+        with self._database.write(durable=False) as db:
+            db.execute(_RELEASE, {"of_version": attempt.version, "of_attempt": attempt.number, "until": until})
+
+    def release_all(self, worker: str) -> None:
+        """Of one that is known to be dead: the data folder that it is named by has another owner now."""
+        with self._database.one() as db:
+            versions = db.scalars(_OF_WORKER, {"worker": worker}).all()
+        for version in versions:
+            self._database.freeing(partial(self._release_it, version, worker))
+
+    def _release_it(self, version: int, worker: str) -> None:
+        with self._database.write(durable=False) as db:
+            db.execute(_RELEASE_IT, {"of_version": version, "worker": worker})
+
+    def unfinished(self) -> int:
+        """Versions in progress, whoever holds them."""
+        with self._database.one() as db:
+            return db.execute(_COUNT).scalar_one()
+
+    def next_due(self) -> float | None:
+        """Unix seconds from which on one may be claimed, 0 where that is at once; None: nothing is in progress."""
+        with self._database.one() as db:
+            found: float | None = db.execute(_EARLIEST).scalar()
+            return found
+
+
+def _free(db: Connection, now: float) -> Row[Any] | None:
+    """Of whose turn it is; where others are just claiming that (PostgreSQL), any other."""
+    if (turn := db.execute(_TURN, {"now": now}).first()) is None:
+        return None
+    of_turn = {"now": now, "owner": turn.owner, "store": turn.store}
+    chosen: Any = db.execute(_IN_TURN, of_turn).first() or db.execute(_ANY_OTHER, {"now": now}).first()
+    found: Row[Any] | None = chosen
+    return found
+
+
+def _job_of(row: Row[Any]) -> IngestJob:
+    return IngestJob(
+        attempt=Attempt(row.version, row.attempt),
+        owner=row.owner,
+        store_id=row.store_id,
+        file_id=row.file_id,
+        filename=row.filename,
+        media_type=row.media_type,
+        stage=row.stage,
+        visible=bool(row.visible),
+        chunking=Chunking(row.chunk_size, row.chunk_overlap),
+    )

@@ -1,0 +1,1 @@
+"""What scripts/fit_ranker.py fits, and how."""
