@@ -67,5 +67,8 @@ def llama_cpp(
 def _unless_free(
     defaults: Callable[[Prompt], Mapping[str, Any]],
 ) -> Callable[[Prompt, Sampling], Mapping[str, Any]]:
-    """The request's own tools or format rule out a grammar: llama.cpp takes one or the other."""
-    return lambda prompt, sampling: {} if _FREE.intersection(sampling.extra) else defaults(prompt)
+    """The request's own tools or format rule out a grammar: llama.cpp takes one or the other.
+
+    At its own temperature, .8, one call of eighty was a string that went round until the tokens were spent.
+    """
+    return lambda prompt, sampling: {"temperature": 0.0} if _FREE.intersection(sampling.extra) else defaults(prompt)

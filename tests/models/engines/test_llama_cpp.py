@@ -138,6 +138,19 @@ async def test_under_the_grammar_it_says_only_sentences_of_the_prompt_each_with_
     assert deltas[-1].finish_reason == "stop"
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"tools": [{"type": "function", "function": {"name": "weather"}}], "tool_choice": "required"},
+        {"response_format": {"type": "json_object"}},
+    ],
+)
+def test_what_a_program_reads_is_written_without_chance_unless_asked_for(extra: dict[str, object]) -> None:
+    traits = llama_cpp().traits
+    requests = [traits.request(MODEL, SHORT, Sampling(temperature=given, extra=extra)) for given in (None, 0.7)]
+    assert [orjson.loads(request)["temperature"] for request in requests] == [0.0, 0.7]
+
+
 async def test_a_killed_engine_is_started_again_and_serves() -> None:
     async with ProcessEngine(llama_cpp(slots=1), pace=Pace(first=0.01)) as engine:
         await engine.wait_ready(PATIENCE)
