@@ -25,6 +25,7 @@ _PICTURE = re.compile(
 )
 _LEADING_JAMO, _VOWEL_JAMO = re.compile("[\u1100-\u115e\ua960-\ua97c]"), re.compile("[\u1161-\u11ff\ud7b0-\ud7fb]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]")
 _EMOJI_STYLE, _KEYCAP = "\ufe0f", "\u20e3"
 
 
@@ -45,10 +46,29 @@ def same(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def folded(text: str) -> str:
+    """As two texts are compared by who searches for one in the other: without regard to case, in NFC."""
+    return same(text).casefold()
+
+
 def one_line(text: str) -> str:
     """As it may stand on a line, or in a terminal: no breaks, no control characters, nothing invisible."""
     shown = visible(text)
     return " ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in shown).split())
+
+
+def shortened(text: str, longest: int) -> str:
+    """At most `longest` characters of it, the last one an ellipsis where something is left out: after a word where one
+    ends in its last third, and never between characters that are seen as one.
+    """
+    if len(text) <= longest:
+        return text
+    end = longest - 1
+    while end > 0 and _continues(text, end):
+        end -= 1
+    if (space := text.rfind(" ", 0, end + 1)) > longest * 2 // 3:
+        end = space
+    return text[:end].rstrip() + "…"
 
 
 def shown_name(name: str) -> str:
@@ -56,6 +76,25 @@ def shown_name(name: str) -> str:
     around, end it or hide in it (`invoice\\u202efdp.exe`).
     """
     return one_line(name) if _CONTROL.search(name) or visible(name) != name else name
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether the character there is seen as one with the one before: UAX #29 in short (marks, joiners, Hangul jamo,
+    emoji with a skin tone, flags).
+    """
+    character, before = text[at], text[at - 1]
+    if unicodedata.category(character) in ("Mn", "Me", "Mc") or character in "\u200d\u200c" or before == "\u200d":
+        return True
+    if (
+        "\U0001f3fb" <= character <= "\U0001f3ff"
+        or _VOWEL_JAMO.match(character)
+        or "\U000e0020" <= character <= "\U000e007f"
+    ):
+        return True
+    if _FLAG.match(character) and _FLAG.match(before):
+        run = len(text[:at]) - len(text[:at].rstrip("".join(map(chr, range(0x1F1E6, 0x1F200)))))
+        return run % 2 == 1
+    return False
 
 
 def _shown_in_rows(found: re.Match[str]) -> str:

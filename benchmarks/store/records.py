@@ -30,7 +30,8 @@ from server.access.authentication import Authentication
 from server.access.keys import Keys
 from server.api import traces
 from server.records.database import RecordsDatabase
-from server.records.turns import Status, Turn, Turns
+from server.records.turn import Status, Turn
+from server.records.turns import Turns
 
 OWNER = "default"
 BEFORE = """

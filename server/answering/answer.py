@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models.base import Generator, Message, Prompt
@@ -27,11 +27,11 @@ from server.answering.events import (
 )
 from server.answering.failures import failure_of
 from server.answering.generators import Generators
-from server.answering.question import recent, search_question
+from server.answering.question import recent, said, search_question
 from server.answering.running import within
 from server.answering.work import Work
 from server.answering.writing import write
-from server.records.turns import Status, Turn
+from server.records.turn import Status, Turn
 
 HISTORY_SHARE = 4  # of the context, at most a quarter is earlier turns
 log = logging.getLogger("ragpod.answer")
@@ -48,6 +48,12 @@ class Recorder(Protocol):
 
     async def begin(self, turn: Turn) -> None: ...
 
+    async def enter(self, turn: Turn, replaces: str | None, most: int) -> tuple[Turn, list[Turn]]:
+        """As `begin`, in a session: the turn with its place there, and the `most` last ones before it. Raises
+        RecordError.
+        """
+        ...
+
     async def end(self, turn: Turn) -> None:
         """Of one that was begun."""
         ...
@@ -63,11 +69,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """Seconds: of the whole answer, of its search, and until the engine's first token."""
+    """Seconds: of the whole answer, of its search, and until the engine's first token. history_turns: the most that an
+    answer knows of its session.
+    """
 
     total: float = 300.0
     search: float = 20.0
     first_token: float = 60.0
+    history_turns: int = 5
 
 
 class Answerer:
@@ -85,9 +94,17 @@ class Answerer:
     async def answer(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """Events in the order of events.py. The turn is stored when it begins, beside the search, and however it ends,
         before Done is yielded; one that cannot be stored fails no answer, and Done says so.
+
+        One that goes on in a session is stored there first: raises RecordError where that session is not there, or
+        answers already, and StoreError.
         """
-        work, status = Work(ask), Status.CANCELLED
-        begun = asyncio.create_task(self._begun(work.turn(Status.RUNNING))) if ask.store else None
+        if ask.continues:
+            work = await self._entered(ask)
+            begun: asyncio.Task[bool] | None = asyncio.create_task(_done())
+        else:
+            work = Work(ask)
+            begun = asyncio.create_task(self._begun(work.turn(Status.RUNNING))) if ask.store else None
+        status, ask = Status.CANCELLED, work.ask
         try:
             try:
                 async with within(self._limits.total, "the answer"):
@@ -109,6 +126,14 @@ class Answerer:
             yield Done("error", (), late)
         else:
             yield Done(work.finish_reason, work.other_reasons, late)
+
+    async def _entered(self, ask: Ask) -> Work:
+        """The question with its place in its session, and with what was said there before."""
+        turn = Work(ask).turn(Status.RUNNING)
+        placed, earlier = await self._recorder.enter(turn, ask.replaces, self._limits.history_turns)
+        history = said(earlier) if placed.after_id is not None else ask.talk.history
+        talk = replace(ask.talk, history=history)
+        return Work(replace(ask, talk=talk, user_id=placed.user_id, after_id=placed.after_id, depth=placed.depth))
 
     async def _begun(self, turn: Turn) -> bool:
         try:
@@ -188,6 +213,10 @@ class Answerer:
         history = recent(talk.history, generator.context_tokens // HISTORY_SHARE)
         tools = "tools" in ask.sampling.extra
         return build(last, retrieval.evidence, history, talk.system, style, after=talk.after, tools=tools)
+
+
+async def _done() -> bool:
+    return True
 
 
 def _courtesy(ask: Ask) -> str | None:

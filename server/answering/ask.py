@@ -22,12 +22,21 @@ def new_id(kind: str) -> str:
     return f"{kind}_{secrets.token_hex(16)}"
 
 
+def user_of(labels: Mapping[str, Any]) -> str:
+    """Whom OpenAI's `user`, or its newer name, says that a request is for; "" where nobody is named."""
+    named = labels.get("user") or labels.get("safety_identifier")
+    return named if isinstance(named, str) and "\0" not in named else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One validated question; its three ids are the server's own, except a session the caller continues.
 
     labels: the caller's own words about it (`metadata`, `user`), kept with the turn. store: whether the turn is kept.
     retrieve: False asks the engine alone, without documents and without a word of ours in the prompt.
+    user_id: whom the caller asks for. in_session: it is kept as a message of its session; continues: of one that the
+    caller named, whose history is read where it has any. replaces: the message that it is another version of.
+    after_id, depth: its place in the session.
     """
 
     owner: str
@@ -43,6 +52,12 @@ class Ask:
     labels: Mapping[str, Any] = field(default_factory=dict)
     store: bool = True
     retrieve: bool = True
+    user_id: str = ""
+    in_session: bool = False
+    continues: bool = False
+    replaces: str | None = None
+    after_id: str | None = None
+    depth: int = 1
 
     @property
     def store_ids(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models.base import Message
 from models.wire.token_counting import estimate_text_tokens
 from server.answering.failures import InvalidConversation
+from server.records.turn import Turn
 
 SHORT = 48  # characters; longer questions usually stand on their own
 SEARCHED = 2000
@@ -70,6 +71,14 @@ def recent(history: Sequence[Message], tokens: int) -> tuple[Message, ...]:
     while kept and kept[-1].role == "tool":
         kept.pop()
     return tuple(reversed(kept))
+
+
+def said(earlier: Sequence[Turn]) -> tuple[Message, ...]:
+    """What was asked and answered before, as an engine reads it. An answer that never came leaves its question out."""
+    answered = [turn for turn in earlier if turn.answer.strip()]
+    return tuple(
+        message for turn in answered for message in (Message("user", turn.question), Message("assistant", turn.answer))
+    )
 
 
 def _is_turn(message: Message) -> bool:

@@ -11,7 +11,7 @@ from server.answering.events import Done, ErrorEvent, Event
 from server.answering.failures import ShuttingDown, failure_of
 from server.answering.generators import Generators
 from server.answering.running import Reason, Running
-from server.records.turns import Status
+from server.records.turn import Status
 
 E = TypeVar("E")
 Fed = TypeVar("Fed", contravariant=True)

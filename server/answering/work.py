@@ -9,7 +9,7 @@ from retrieval.characters import shown_name
 from retrieval.types import Candidate, Chunk, Retrieval, ScoredChunk
 from server.answering.ask import Ask
 from server.answering.transcript import Transcript
-from server.records.turns import Status, Turn
+from server.records.turn import Status, Turn
 
 
 @dataclass(slots=True)
@@ -71,6 +71,10 @@ class Work:
             timings_ms=dict(self.timings_ms),
             counts=dict(found.counts) if found else {},
             error=asdict(told.error) if told.error else None,
+            user_id=ask.user_id,
+            in_session=ask.in_session,
+            after_id=ask.after_id,
+            depth=ask.depth,
         )
 
     def _other(self, index: int) -> dict[str, Any]:

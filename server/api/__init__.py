@@ -1,5 +1,5 @@
 """The plain HTTP API that other backends call.
 
-Door: chat, simple, traces.
+Door: bookmarks, chat, chatbot, sessions, simple, traces.
 Imports: server.access, server.answering, server.http, server.records.
 """

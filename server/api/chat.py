@@ -15,8 +15,9 @@ from server.api.render import TypedEvents, answer_of
 from server.http import sse
 from server.http.delivery import ended, streamed, whole
 from server.http.errors import bad_request
-from server.http.json_body import IDENTIFIER, JsonRoute
+from server.http.json_body import IDENTIFIER, JsonRoute, UserId
 from server.http.provided import provided
+from server.records.sessions import Sessions
 
 router = APIRouter(tags=["backends"], route_class=JsonRoute)
 
@@ -29,14 +30,19 @@ class Said(BaseModel):
 
 
 class ChatQuestion(BaseModel):
-    """user_id is kept by the caller; nothing here depends on it."""
+    """user_id: whom the caller asks for; a session belongs to the user of its first question. session_id: without one,
+    and without a history of the caller's own, a session begins. chat_history: read where the session has none.
+
+    replaces: a message of the session, whose question is asked anew, or in other words; the earlier one stays beside.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    question: str = Field(min_length=1)
-    user_id: str | int | None = None
+    question: str | None = Field(default=None, min_length=1)
+    user_id: UserId = ""
     chat_history: list[Said] = Field(default_factory=list)
     session_id: str | None = Field(default=None, pattern=IDENTIFIER)
+    replaces: str | None = Field(default=None, pattern=IDENTIFIER)
     vector_store_ids: list[str] | None = Field(default=None, min_length=1, max_length=16)
     filters: dict[str, Any] | None = None
     top_k: int | None = Field(default=None, ge=1, le=50)
@@ -46,8 +52,8 @@ class ChatQuestion(BaseModel):
 class BackendChat:
     """Questions of other backends to answers."""
 
-    def __init__(self, runs: Runs, asking: Asking) -> None:
-        self.runs, self._asking = runs, asking
+    def __init__(self, runs: Runs, asking: Asking, sessions: Sessions) -> None:
+        self.runs, self._asking, self._sessions = runs, asking, sessions
 
     async def ask(self, owner: str, body: ChatQuestion) -> Ask:
         """Raises ApiError, AnswerError before any work."""
@@ -55,15 +61,36 @@ class BackendChat:
         if len(body.chat_history) >= limit:
             raise bad_request(f"more than {limit} messages", "chat_history")
         said = [Message(message.role, message.content) for message in body.chat_history]
-        talk = conversation([*said, Message("user", body.question)])
+        talk = conversation([*said, Message("user", await self._question(owner, body))], "question")
         if body.vector_store_ids is None:
             stores = await asking.default_stores(owner)
         else:
             stores = await asking.stores(owner, body.vector_store_ids, "vector_store_ids")
         params = asking.search_params(filters=body.filters, keep=body.top_k, min_score=body.min_score)
         sampling = Sampling(max_tokens=asking.defaults.answer_tokens)
-        session = body.session_id or new_id("session")
-        return Ask(owner, MODEL, talk, stores, params, sampling, session_id=session)
+        return Ask(
+            owner,
+            MODEL,
+            talk,
+            stores,
+            params,
+            sampling,
+            session_id=body.session_id or new_id("session"),
+            user_id=body.user_id,
+            in_session=body.session_id is not None or not said,
+            continues=body.session_id is not None,
+            replaces=body.replaces,
+        )
+
+    async def _question(self, owner: str, body: ChatQuestion) -> str:
+        """Raises ApiError, UnknownMessage."""
+        if body.replaces is not None and body.session_id is None:
+            raise bad_request("a message is replaced in its session: session_id is missing", "session_id")
+        if body.question is not None:
+            return body.question
+        if body.replaces is None:
+            raise bad_request("question: Field required", "question", "missing")
+        return (await self._sessions.exchange(owner, body.replaces, body.user_id)).question
 
 
 BackendChatNow = Annotated[BackendChat, provided(BackendChat)]

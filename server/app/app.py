@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from server.access.authentication import Authentication
 from server.access.neighbours import Neighbours
+from server.api import bookmarks, chatbot, sessions, simple, traces
 from server.api import chat as backend_chat
-from server.api import simple, traces
 from server.app.build import Parts, open_parts
 from server.http import front, health
 from server.http.addresses import Addresses
@@ -56,6 +56,9 @@ ROUTERS = (
     backend_chat.router,
     traces.router,
     simple.router,
+    sessions.router,
+    bookmarks.router,
+    chatbot.router,
     front.router,
     health.router,
     telemetry.router,

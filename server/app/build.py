@@ -29,8 +29,10 @@ from server.openai.responses.question import Responding
 from server.openai.retrieval.models import Catalogue
 from server.openai.retrieval.rerank import Reranking
 from server.openai.retrieval.search import Searching
+from server.records.bookmarks import Bookmarks
 from server.records.database import RecordsDatabase
 from server.records.responses import Responses
+from server.records.sessions import Sessions
 from server.records.turns import Turns
 from server.records.upkeep import RecordsUpkeep
 from server.settings.settings import Settings
@@ -85,7 +87,7 @@ class Parts:
         settings, library, limits = self.settings, self.library, self.settings.limits
         store, embedder, reranker = library.store, library.embedder, library.plan.reranker
         asking = Asking(store.vector_stores, store.reads, self.generators, _defaults(settings))
-        responses = Responses(self.database)
+        responses, sessions = Responses(self.database), Sessions(self.database)
         passthrough = Passthrough(self.runs, asking, limits.total_seconds)
         given = (
             self.keys,
@@ -99,7 +101,9 @@ class Parts:
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
             Responding(self.runs, asking, responses, self.metrics),
-            BackendChat(self.runs, asking),
+            BackendChat(self.runs, asking, sessions),
+            sessions,
+            Bookmarks(self.database),
             Searching(asking, library.retriever, settings.retrieval.candidates, limits.search_seconds),
             Reranking(library.relevance, embedder, reranker.name if reranker else None, limits.search_seconds),
         )
@@ -224,7 +228,9 @@ def _served(
 ) -> Parts:
     limits, metrics = settings.limits, Metrics()
     admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
-    seconds = AnswerLimits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
+    seconds = AnswerLimits(
+        limits.total_seconds, limits.search_seconds, limits.first_token_seconds, limits.history_turns
+    )
     answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
     runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds, limits.reader_seconds)
     return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)

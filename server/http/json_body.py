@@ -1,12 +1,12 @@
 """Bodies that must be JSON: a route class that refuses everything else with the status that says why."""
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from server.answering.failures import Failure
 from server.http.errors import ApiError, bad_request
@@ -23,6 +23,16 @@ def storable(text: str) -> str:
 
 
 NoNul = AfterValidator(storable)
+
+
+def _user_id(value: Any) -> Any:
+    """A number is a user's id in many a database."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+UserId = Annotated[str, BeforeValidator(_user_id), Field(max_length=256), NoNul]  # whom a caller asks for; "": nobody
 
 
 class JsonRoute(APIRoute):

@@ -1,5 +1,5 @@
 """What is kept of answers. Knows no HTTP.
 
-Door: database, errors, responses, turns, upkeep.
+Door: bookmarks, database, errors, responses, sessions, turn, turns, upkeep.
 Imports: retrieval.database, server.records.migrations.
 """

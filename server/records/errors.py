@@ -26,3 +26,19 @@ class ChainTooLong(RecordError):
 
 class UnknownItem(RecordError):
     pass
+
+
+class UnknownSession(RecordError):
+    pass
+
+
+class UnknownMessage(RecordError):
+    pass
+
+
+class UnknownBookmark(RecordError):
+    pass
+
+
+class SessionBusy(RecordError):
+    """An answer of it still runs: two are never mixed."""

@@ -10,64 +10,20 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from retrieval.database.errors import StoreError
 from server.records.database import RecordsDatabase
 from server.records.errors import UnknownTurn
+from server.records.turn import Status, Turn, read_turn, words
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = logging.getLogger("ragpod.records")
-
-
-class Status(StrEnum):
-    """RUNNING: it is worked at, and all but the question is still empty. INTERRUPTED: it was, by a server that died."""
-
-    RUNNING = "running"
-    INTERRUPTED = "interrupted"
-    COMPLETE = "complete"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """generator: which one wrote it. created: Unix seconds. sources[i] has mark [i + 1].
-
-    candidates: every one of the search, with its scores and why it left. others: the choices after the first.
-    labels: the caller's own words about it.
-    """
-
-    trace_id: str
-    session_id: str
-    message_id: str
-    owner: str
-    created: float
-    model: str
-    generator: str
-    store_ids: tuple[str, ...]
-    status: Status
-    question: str
-    search_question: str
-    answer: str
-    finish_reason: str | None
-    no_evidence: bool
-    degraded: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-    reasoning: str = ""
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    candidates: list[dict[str, Any]] = field(default_factory=list)
-    citations: list[dict[str, Any]] = field(default_factory=list)
-    tool_calls: list[dict[str, Any]] = field(default_factory=list)
-    others: list[dict[str, Any]] = field(default_factory=list)
-    labels: dict[str, Any] = field(default_factory=dict)
-    usage: dict[str, int] = field(default_factory=dict)
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    error: dict[str, Any] | None = None
 
 
 class Turns:
@@ -97,7 +53,7 @@ class Turns:
         self._insert = insert(turns)
         self._select = select(turns.c.turn).where(mine)
         let_go = update(turns).values(turn=bindparam("whole"), held_by=None, held_until=None)
-        self._end = let_go.where(mine)
+        self._end = let_go.values(words=bindparam("now_words")).where(mine)
         self._interrupt = let_go.where(named, held_by == bindparam("holder"))
         self._left = select(turns.c.trace_id, held_by, turns.c.turn).where(
             held_by.is_not(None),
@@ -109,22 +65,60 @@ class Turns:
         )
 
     async def begin(self, turn: Turn) -> None:
-        """It runs, here. `end` completes it."""
-        held = {"held_by": self._me, "held_until": self._clock() + self._seconds}
-        await self._database.run(lambda db: db.execute(self._insert, _row(turn) | held))
+        """It runs, here. `end` completes it. A session that it is of is a new one."""
+
+        def begin(db: "Connection") -> None:
+            if turn.in_session:
+                _open_session(db, turn)
+            db.execute(self._insert, _row(turn) | self._held())
+
+        await self._database.run(begin)
+
+    async def enter(self, turn: Turn, replaces: str | None, most: int) -> tuple[Turn, list[Turn]]:
+        """As `begin`, in a session that was named: the turn with its place there, and the `most` last turns before it.
+
+        replaces: the message that it takes the place of, on a branch of its own. Raises UnknownSession, also of another
+        owner's or user's, UnknownMessage, and SessionBusy while another answer of that session runs.
+        """
+        from server.records import talk
+
+        def enter(db: "Connection") -> tuple[Turn, list[Turn]]:
+            after, depth, user = talk.place(db, turn, replaces, self._clock())
+            placed = replace(turn, after_id=after, depth=depth, user_id=user)
+            earlier = talk.branch(db, turn.owner, after, most)
+            db.execute(self._insert, _row(placed) | self._held())
+            talk.begun(db, placed)
+            return placed, [read_turn(each) for each in earlier]
+
+        return await self._database.run(enter)
+
+    def _held(self) -> dict[str, Any]:
+        return {"held_by": self._me, "held_until": self._clock() + self._seconds}
 
     async def end(self, turn: Turn) -> None:
         """Of one that was begun; nothing where it was deleted meanwhile."""
-        row = {"named": turn.trace_id, "of_owner": turn.owner, "whole": orjson.dumps(turn)}
+        row = {"named": turn.trace_id, "of_owner": turn.owner, "whole": orjson.dumps(turn), "now_words": words(turn)}
+
+        def end(db: "Connection") -> None:
+            if db.execute(self._end, row).rowcount and turn.in_session:
+                _close_in_session(db, turn, self._clock())
+
         try:
-            await self._database.run(lambda db: db.execute(self._end, row))
+            await self._database.run(end)
         except StoreError:
             self._lost.add(turn.trace_id)
             raise
 
     async def save(self, turn: Turn) -> None:
         """One whose beginning could not be written."""
-        await self._database.run(lambda db: db.execute(self._insert, _row(turn)))
+
+        def save(db: "Connection") -> None:
+            db.execute(self._insert, _row(turn))
+            if turn.in_session:
+                _open_session(db, turn)
+                _close_in_session(db, turn, self._clock())
+
+        await self._database.run(save)
 
     async def interrupt(self) -> None:
         """Those that nobody works at any more are marked so."""
@@ -150,7 +144,7 @@ class Turns:
         row = await self._database.read(lambda db: db.execute(self._select, named).first())
         if row is None:
             raise _unknown(trace_id)
-        return _turn(orjson.loads(row[0]))
+        return read_turn(row[0])
 
     async def delete(self, owner: str, trace_id: str) -> None:
         """With the response that was made by it. Raises UnknownTurn, also of another owner's."""
@@ -167,7 +161,25 @@ def _row(turn: Turn) -> dict[str, Any]:
         "session_id": turn.session_id,
         "created": turn.created,
         "turn": orjson.dumps(turn),
+        "user_id": turn.user_id,
+        "message_id": turn.message_id,
+        "after_id": turn.after_id,
+        "depth": turn.depth,
+        "words": words(turn),
     }
+
+
+def _open_session(db: "Connection", turn: Turn) -> None:
+    from server.records import talk
+
+    talk.insert_new(db, talk.new(turn.owner, turn.session_id, turn.user_id, "", turn.created))
+    talk.begun(db, turn)
+
+
+def _close_in_session(db: "Connection", turn: Turn, now: float) -> None:
+    from server.records import talk
+
+    talk.ended(db, turn, now)
 
 
 def _interrupted(turn: bytes) -> bytes:
@@ -176,8 +188,3 @@ def _interrupted(turn: bytes) -> bytes:
 
 def _unknown(trace_id: str) -> UnknownTurn:
     return UnknownTurn(f"no trace {trace_id!r}")
-
-
-def _turn(stored: dict[str, Any]) -> Turn:
-    tuples = {name: tuple(stored.get(name, ())) for name in ("store_ids", "degraded", "skipped")}
-    return Turn(**stored | tuples | {"status": Status(stored["status"])})

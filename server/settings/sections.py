@@ -70,6 +70,7 @@ class LimitSettings(Section):
     upload_bytes: int = Field(default=64 << 20, ge=1024)
     uploads: int = Field(default=8, ge=1, description="files received at once; more get 429")
     messages: int = Field(default=256, ge=1)
+    history_turns: int = Field(default=5, ge=0, le=50, description="of its session that an answer knows")
     max_tokens: int = Field(default=4096, ge=1, description="larger requests are cut to this")
     search_seconds: float = Field(default=20.0, gt=0)
     first_token_seconds: float = Field(default=60.0, gt=0)

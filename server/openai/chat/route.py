@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.base import Embedder
 from server.access.authentication import Owner
-from server.answering.ask import Ask, Asking, new_id
+from server.answering.ask import Ask, Asking, new_id, user_of
 from server.answering.question import conversation
 from server.answering.run import Runs
 from server.answering.transcript import Collected
@@ -39,6 +39,7 @@ class Chat:
         """
         check(body)
         asking, extension = self._asking, body.ragpod or Extension()
+        in_session = extension.session_id is not None and body.store is not False
         stores = await asking.model_stores(owner, body.model)
         if extension.vector_store_ids is not None:
             stores = await asking.stores(owner, extension.vector_store_ids, "ragpod.vector_store_ids")
@@ -59,6 +60,9 @@ class Chat:
             explain=extension.explain,
             labels=body.labels,
             store=body.store is not False,
+            user_id=user_of(body.labels),
+            in_session=in_session,
+            continues=in_session,
         )
 
     def form(self, body: ChatRequest) -> Form:

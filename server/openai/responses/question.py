@@ -9,7 +9,7 @@ from typing import Protocol
 
 from retrieval.store.base.values import NamedStore, StoreError
 from retrieval.types import SearchParams
-from server.answering.ask import Ask, Asking, new_id
+from server.answering.ask import Ask, Asking, new_id, user_of
 from server.answering.events import NOT_STORED, Done, Event, Started
 from server.answering.question import conversation, search_question
 from server.answering.run import Run, Runs
@@ -140,6 +140,7 @@ class Responding:
             explain=extension.explain,
             labels=body.labels,
             store=body.store is not False,
+            user_id=user_of(body.labels),
             retrieve=retrieve,
         )
         return ResponseQuestion(ask, _frame(key, ask, body), items)

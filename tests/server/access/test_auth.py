@@ -86,12 +86,16 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
     batch = await guarded.openai.vector_stores.file_batches.create(store_id, file_ids=[file_id])
     _, response = await guarded.post("/v1/responses", {"model": "ragpod", "input": QUESTION})
     ids = {"store_id": store_id, "file_id": file_id, "trace_id": trace_id, "batch_id": batch.id}
-    ids |= {"response_id": response["id"]}
+    ids |= {"response_id": response["id"], "session_id": answer["metadata"]["session_id"], "user_id": "u1"}
+    mark = {"message_id": answer["metadata"]["message_id"], "user_id": "u1"}
+    _, marked = await guarded.post("/api/v1/bookmarks", mark)
+    ids["bookmark_id"] = marked["bookmark"]["id"]
     bodies = {
         "/v1/vector_stores/{store_id}/search": {"query": "x"},
         "/v1/vector_stores/{store_id}/files": {"file_id": file_id},
     }
     bodies |= {"/v1/vector_stores/{store_id}/file_batches": {"file_ids": [file_id]}}
+    bodies |= {"/api/v1/sessions/{session_id}": {"title": "mine"}, "/api/v1/bookmarks/{bookmark_id}": {"note": "mine"}}
     bodies |= {"/v1/vector_stores/{store_id}/files/{file_id}": {"attributes": {}}}
     async with aiohttp.ClientSession(headers={"x-api-key": BOB}) as bob:
         for method, path in routes():
@@ -99,7 +103,9 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
                 continue
             url = guarded.url + path.format(**ids)
             async with bob.request(method, url, json=bodies.get(path, {})) as refused:
-                assert refused.status == 404, (method, path, await refused.text())
+                # another owner's user of the same name is another user, of whom nothing is kept
+                expected = 200 if path == "/api/v1/users/{user_id}" else 404
+                assert refused.status == expected, (method, path, await refused.text())
     async with aiohttp.ClientSession(headers={"x-api-key": BOB}) as bob:
         for body in (
             {"model": f"ragpod:{store_id}", "messages": [{"role": "user", "content": "x"}]},
@@ -112,6 +118,7 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
             async with bob.post(f"{guarded.url}/v1/chat/completions", json=body) as response:
                 assert response.status == 404
     assert (await guarded.get(f"/api/v1/traces/{trace_id}"))[0] == 200
+    assert (await guarded.get(f"/api/v1/bookmarks/{ids['bookmark_id']}"))[0] == 200
     assert len((await guarded.openai.vector_stores.files.list(store_id)).data) == len(KOREAN)
 
 

@@ -21,7 +21,7 @@ from server.answering.run import Relayed, Rendered, Run, Runs
 from server.answering.running import Reason
 from server.answering.transcript import Collected
 from server.answering.work import Work
-from server.records.turns import Status, Turn
+from server.records.turn import Status, Turn
 from tests.server.samples import EVIDENCE
 from tests.stub_engine import Finish, Hold, StubEngine
 from tests.until import PATIENCE, until

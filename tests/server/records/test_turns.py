@@ -8,7 +8,8 @@ from sqlalchemy import URL
 from retrieval.database.errors import StoreConflict
 from server.records.database import RecordsDatabase
 from server.records.errors import UnknownTurn
-from server.records.turns import Status, Turn, Turns
+from server.records.turn import Status, Turn
+from server.records.turns import Turns
 from tests.databases import Time
 
 TURN = Turn(

@@ -1,6 +1,9 @@
+import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ from retrieval.database.migration import upgrade
 from server.records.database import FILENAME, RecordsDatabase
 from server.records.migrations import MIGRATIONS
 from server.records.responses import Responses
+from server.records.sessions import Sessions
 from server.records.tables import METADATA
 from server.records.turns import Turns
 from tests.databases import old_data_folder
+from tests.server.records.test_turns import TURN
 
 # What ragpod ran before Alembic, one script a PRAGMA user_version.
 OLD_SCRIPTS = (
@@ -96,6 +101,12 @@ def _index(told: ReflectedIndex) -> Any:
     return {**told, "dialect_options": {name: str(clause) for name, clause in told.get("dialect_options", {}).items()}}
 
 
+def learned(turn: bytes) -> tuple[Any, ...]:
+    """What the row of a session's only turn says besides: user, message, what it follows, depth, words."""
+    said = json.loads(turn)
+    return ("", said["message_id"], None, 1, f"{said['question']}\n{said['answer']}".casefold())
+
+
 @pytest.fixture
 def fresh(database_url: URL) -> Iterator[Database]:
     with closing(Database(database_url)) as database:
@@ -123,7 +134,8 @@ async def test_a_folder_of_before_alembic_reads_back_whole_and_is_upgraded_once(
         await database.close()
         files.append(path.read_bytes())
         after = content(path)
-        assert after["turns"] == [(*row, None, None) for row in before["turns"]]  # held by nobody
+        assert [row[:7] for row in after["turns"]] == [(*row, None, None) for row in before["turns"]]  # held by nobody
+        assert [row[7:] for row in after["turns"]] == [learned(row[4]) for row in before["turns"]]
         assert [row[:6] for row in after["responses"]] == before["responses"]
         assert [row[6:] for row in after["responses"]] == [(trace_id,) for trace_id in TRACES]
     assert len(before["turns"]) == 3
@@ -161,7 +173,52 @@ def test_every_version_before_alembic_ends_at_the_same_tables(tmp_path: Path, ve
         assert [upgrade(upgraded, MIGRATIONS), upgrade(upgraded, MIGRATIONS)] == [True, False]
         upgrade(fresh, MIGRATIONS)
         assert schema(upgraded) == schema(fresh)
-    assert content(tmp_path / "old.db")["turns"] == [("trace_1", "alice", "session_1", 1.5, b"{}", None, None)]
+    kept = ("trace_1", "alice", "session_1", 1.5, b"{}", None, None, "", "", None, 1, "\n")
+    assert content(tmp_path / "old.db")["turns"] == [kept]
+
+
+async def test_the_turns_of_one_session_become_a_conversation_that_goes_on(tmp_path: Path) -> None:
+    """As kept by the version before there were sessions; one question alone is none until it is gone on from."""
+    path, scripts = tmp_path / FILENAME, tmp_path / "before"
+    shutil.copytree(MIGRATIONS.folder, scripts, ignore=shutil.ignore_patterns("0006*", "__pycache__"))
+    with closing(Database(sqlite_url(path))) as database:
+        upgrade(database, replace(MIGRATIONS, folder=scripts))
+    said = [("s1", "배송은?", "이틀"), ("s1", "제주는?", "나흘"), ("s2", "반품은?", "7일")]
+    with closing(sqlite3.connect(path)) as old:
+        for number, (session, question, answer) in enumerate(said):
+            turn = {
+                "trace_id": f"trace_{number}",
+                "session_id": session,
+                "message_id": f"msg_{number}",
+                "owner": "alice",
+            }
+            turn |= {
+                "created": float(number),
+                "model": "ragpod",
+                "generator": "x",
+                "store_ids": [],
+                "status": "complete",
+            }
+            turn |= {"question": question, "search_question": question, "answer": answer, "finish_reason": "stop"}
+            turn |= {"no_evidence": False, "labels": {"user": "u7"} if session == "s1" else {}}
+            row = (f"trace_{number}", "alice", session, float(number), json.dumps(turn).encode())
+            old.execute("INSERT INTO turns (trace_id, owner, session_id, created, turn) VALUES (?, ?, ?, ?, ?)", row)
+        old.commit()
+    database = await RecordsDatabase.open(tmp_path)
+    sessions, turns = Sessions(database), Turns(database)
+    page = await sessions.page("alice", "u7", "", 10, None)
+    assert [(each.id, each.title, each.messages, each.last_message) for each in page.items] == [
+        ("s1", "배송은?", 4, "나흘")
+    ]
+    _, exchanges = await sessions.exchanges("alice", "s1")
+    assert [(each.turn.question, each.turn.answer) for each in exchanges.items] == [
+        ("배송은?", "이틀"),
+        ("제주는?", "나흘"),
+    ]
+    _, earlier = await turns.enter(replace(TURN, trace_id="trace_9", session_id="s2", in_session=True), None, 5)
+    assert [turn.question for turn in earlier] == ["반품은?"]
+    assert (await sessions.get("alice", "s2")).messages == 4
+    await database.close()
 
 
 async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
