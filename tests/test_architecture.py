@@ -171,6 +171,7 @@ MAY_IMPORT = {
         "server.answering",
         "server.http",
     },
+    "server.outgoing": set(),
     "server.records": {"retrieval.database", "server.records.migrations"},
     "server.records.migrations": {"retrieval.database"},
     "server.settings": {"retrieval.privacy"},
