@@ -140,6 +140,8 @@ MAY_IMPORT = {
         "server.app",
         "server.backup",
         "server.cli.base",
+        "server.cli.sources",
+        "server.outgoing",
         "server.settings",
     },
     "server.cli.base": {
@@ -149,6 +151,13 @@ MAY_IMPORT = {
         "server.access",
         "server.app",
         "server.settings",
+    },
+    "server.cli.sources": {
+        "retrieval.blobs",
+        "retrieval.database",
+        "retrieval.parsing",
+        "server.cli.base",
+        "server.outgoing",
     },
     "server.http": {"server.answering"},
     "server.listening": {"server.answering", "server.http"},

@@ -18,21 +18,35 @@ class BodyUnreadable(aiohttp.ClientError):
     """It is packed in a way that was not asked for, or is damaged."""
 
 
-async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """All of it, unpacked; of a session without auto_decompress. Raises BodyTooLarge, BodyUnreadable, and what aiohttp
-    raises where it breaks off.
+async def read(response: aiohttp.ClientResponse, limit: int, *, cut: bool = False) -> bytes:
+    """All of it, unpacked; of a session without auto_decompress. cut: of a larger one the beginning, and no error.
 
-    However little arrives for it, no more than the limit and a piece is in memory.
+    However little arrives for it, no more than the limit and a piece is in memory. Raises BodyTooLarge, BodyUnreadable,
+    and what aiohttp raises where it breaks off.
     """
     length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > limit:
+    if length.isdecimal() and int(length) > limit and not cut:
         raise BodyTooLarge(f"larger than {limit:,} bytes")
     body = bytearray()
     async for piece in _unpacked(response):
         body += piece
         if len(body) > limit:
+            if cut:
+                return bytes(body[:limit])
             raise BodyTooLarge(f"larger than {limit:,} bytes")
     return bytes(body)
+
+
+def gunzipped(packed: bytes, limit: int) -> bytes:
+    """Raises BodyTooLarge, BodyUnreadable."""
+    gzip, found = _Gzip(), bytearray()
+    for piece in gzip.feed(packed):
+        found += piece
+        if len(found) > limit:
+            raise BodyTooLarge(f"larger than {limit:,} bytes, unpacked")
+    if not gzip.whole:
+        raise BodyUnreadable("the packed body ends too early")
+    return bytes(found)
 
 
 async def _unpacked(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
