@@ -16,7 +16,7 @@ from retrieval.blobs.s3 import WAIT_SECONDS, Connection, judged
 from retrieval.database.errors import StoreUnavailable
 
 _PIECE = 1 << 20
-_ODD_NAME = re.compile(r'Error parsing Path ("(?:[^"]|"(?!:))*"):', re.DOTALL)
+_ODD_NAME = re.compile(r'Path ("[^"\n]*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,19 @@ class BucketObjects:
         connection = Connection(self.address, wait_seconds)
         self._obstore, self._bucket, self._failures = connection.library, connection.bucket, connection.failures
 
-    def pages(self) -> Iterator[list[StoredObject]]:
-        """In the order of their keys. Raises StoreUnavailable where the list breaks off; what came before is true."""
+    def listed(self) -> Iterator[StoredObject]:
+        """In the order of their keys. Raises StoreUnavailable where the list breaks off; what came before is true.
+
+        A name that is no path (`a//b`, `..`, control characters) breaks it off too: object_store reads it no further.
+        """
         with self._told():
-            listing = iter(self._obstore.list(self._bucket))
+            listing = iter(self._obstore.list(self._bucket, chunk_size=1))  # what is in a broken chunk would be lost
         while True:
             with self._told():
-                page = next(listing, None)
-            if page is None:
+                chunk = next(listing, None)
+            if chunk is None:
                 return
-            yield [_stored(each) for each in page]
+            yield from map(_stored, chunk)
 
     def read(self, key: str, limit: int) -> Content:
         """Raises BlobMissing; BlobTooLarge before more than the limit is read; StoreUnavailable."""
@@ -85,8 +88,10 @@ class BucketObjects:
             kind, reason = judged(error)
             if kind is BlobMissing:
                 raise BlobMissing("the object is gone") from None
-            if odd := _ODD_NAME.search(str(error)):
-                raise StoreUnavailable(f"an object's name cannot be read, and no more is listed: {odd[1]}") from None
+            if type(error).__name__ == "InvalidPathError":
+                odd = _ODD_NAME.search(str(error))
+                name = f" ({odd[1]})" if odd else ""
+                raise StoreUnavailable(f"an object's name is no path, and no more can be listed{name}") from None
             raise StoreUnavailable(f"the bucket does not answer as it should: {reason}") from None
 
 

@@ -41,8 +41,7 @@ class Bucket:
     def _list(self) -> "_Listed":
         found, problem = list[StoredObject](), ""
         try:
-            for page in self._objects.pages():
-                found += [each for each in page if each.size and not _hidden(each.key)]
+            found.extend(each for each in self._objects.listed() if each.size and not _hidden(each.key))
         except (StoreUnavailable, BlobMissing) as error:
             problem = str(error)
         alike = Counter(same(each.key) for each in found)
