@@ -67,6 +67,8 @@ def walk(paths: Iterable[Path]) -> Iterator[Source]:
                     yield Source(file, f"{named(path)}/{below.as_posix()}")
         elif path.is_file():
             yield Source(path, path.name)
+        elif path.parts[0] in ("http:", "https:"):
+            raise CommandError("web pages are named in a file, one a line: --urls FILE")
         else:
             raise CommandError(f"no such file or folder: {path}")
 

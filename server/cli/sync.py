@@ -6,7 +6,7 @@ Nothing is removed for want of a list: a folder that cannot be read, or in which
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +14,8 @@ from typing import Protocol
 from retrieval.characters import same
 from server.cli.base.client import Client, Unreachable
 from server.cli.base.connection import Where, connected, load_settings
-from server.cli.base.outcomes import removed
-from server.cli.base.terminal import CommandError, note, say
+from server.cli.base.outcomes import Removals
+from server.cli.base.terminal import CommandError, note
 from server.cli.ingest import checked, named, put, walk
 from server.cli.sources import following as remote_source
 from server.cli.sources.base import Source
@@ -57,7 +57,7 @@ class Followed:
 
     async def _remove(self, client: Client, store: str, present: Set[str], *, as_json: bool) -> int:
         store_id, code = await client.store_id(store), 0
-        held = await client.files(store_id)
+        held, removals = await client.files(store_id), Removals(store, as_json=as_json)
         for folder in self.folders:
             prefix = same(f"{named(folder)}/")
             ours = {file_id: name for file_id, name in held.items() if same(name).startswith(prefix)}
@@ -68,7 +68,8 @@ class Followed:
                 continue
             for file_id, name in gone.items():
                 await client.remove(store_id, file_id)
-                say(removed(name, as_json=as_json))
+                removals.tell(name)
+        removals.end()
         return code
 
 
@@ -96,7 +97,7 @@ class Elsewhere:
         try:
             allowed = Allowed([*settings.allow_hosts, *self.allow_hosts])
         except ValueError as error:
-            raise CommandError(f"--allow-host: {error}") from None
+            raise CommandError(f"--allow-host, sources.allow_hosts: {error}") from None
         limits = Limits(settings.bytes, settings.seconds)
         for path in self.lists:
             yield UrlList(path, allowed=allowed, limits=limits, delay=settings.delay_seconds)
@@ -127,12 +128,24 @@ async def run(
         if watch:
             note("watching; Ctrl-C ends it")
             one_at_a_time = asyncio.Lock()
-            async with asyncio.TaskGroup() as watching:
-                for each in followers:
-                    seconds = elsewhere.every or settings.every_seconds
-                    times = changes(folders) if each in local else regularly(seconds)
-                    watching.create_task(_watch(each, times, client, name, one_at_a_time, as_json=as_json))
+            seconds = elsewhere.every or settings.every_seconds
+            times = [changes(folders) if each in local else regularly(seconds) for each in followers]
+            watches = [
+                _watch(each, when, client, name, one_at_a_time, as_json=as_json)
+                for each, when in zip(followers, times, strict=True)
+            ]
+            await _all_of(watches)
         return code
+
+
+async def _all_of(works: Sequence[Coroutine[None, None, None]]) -> None:
+    """Raises what the first one raises that fails."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def _once(follower: Follower, client: Client, store: str, *, as_json: bool, alone: bool) -> int:

@@ -79,12 +79,12 @@ class Allowed:
         self._networks: list[Network] = []
         for given in names:
             name = given.strip()
-            if "/" in name or literal(name) is not None:
-                self._networks.append(ipaddress.ip_network(name.strip("[]")))
-            elif not name or set(name) & set(":@*? \t"):
-                raise ValueError(f"{given!r} is no host, address or network (without scheme and port)")
-            else:
+            if (network := _network(name)) is not None:
+                self._networks.append(network)
+            elif name and not set(name) & set("/:@*? \t"):
                 self._hosts.add(_plain(name))
+            else:
+                raise ValueError(f"{given!r} is no host, address or network (without scheme and port)")
 
     def names(self, host: str) -> bool:
         """Whether the name itself is allowed, wherever it leads."""
@@ -93,6 +93,13 @@ class Allowed:
     def permits(self, address: Address) -> bool:
         unwrapped = _unmapped(address)
         return is_public(address) or any(unwrapped in network for network in self._networks)
+
+
+def _network(name: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(name.strip("[]"))
+    except ValueError:
+        return None
 
 
 def _unmapped(address: Address) -> Address:

@@ -67,9 +67,19 @@ def line(done: Ingested) -> str:
     return f"{done.outcome:<9}  {one_line(done.name)}{rest}{warnings}"
 
 
-def removed(name: str, *, as_json: bool) -> str:
-    """The line for what has left the store."""
-    return json_line({"name": name, "outcome": "removed"}) if as_json else f"removed    {one_line(name)}"
+class Removals:
+    """What leaves the store, told as it does, and a summary after that of `tell`."""
+
+    def __init__(self, title: str, *, as_json: bool) -> None:
+        self._title, self._as_json, self._count = title, as_json, 0
+
+    def tell(self, name: str) -> None:
+        say(json_line({"name": name, "outcome": "removed"}) if self._as_json else f"removed    {one_line(name)}")
+        self._count += 1
+
+    def end(self) -> None:
+        if self._count:
+            (note if self._as_json else say)(f"{self._title}: {self._count} removed")
 
 
 async def outcome_of(

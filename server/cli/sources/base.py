@@ -61,7 +61,7 @@ class Reading(Protocol):
     def problem(self) -> str: ...
 
     def turn(self, item: Item) -> AbstractAsyncContextManager[None]:
-        """What it waits for before it takes one of the places for those that are worked on."""
+        """What it waits for before it takes one of the places, and holds until it is fetched."""
 
     async def fetch(self, item: Item, known: Known | None) -> Fetched | Unchanged | Gone:
         """known: of what the store has completely. Raises ItemFailed."""

@@ -12,7 +12,7 @@ from retrieval.characters import same
 from retrieval.database.errors import StoreUnavailable
 from server.cli.base.terminal import CommandError, ItemFailed
 from server.cli.sources.base import Fetched, Gone, Item, Known, Unchanged
-from server.cli.sources.naming import iso, printable
+from server.cli.sources.naming import iso, media_type, printable
 from server.outgoing.body import BodyTooLarge, BodyUnreadable, gunzipped
 
 
@@ -84,4 +84,4 @@ class _Listed:
             return Gone(str(error))
         except (BlobTooLarge, StoreUnavailable, BodyTooLarge, BodyUnreadable) as error:
             raise ItemFailed(str(error)) from None
-        return Fetched(item.name, data, found.media_type, found.etag, iso(found.modified))
+        return Fetched(item.name, data, media_type(found.media_type), found.etag, iso(found.modified))

@@ -9,8 +9,8 @@ import aiohttp
 from yarl import URL
 
 from server.cli.base.terminal import ItemFailed
-from server.cli.sources.base import LONGEST, Fetched, Gone, Item, Known, Unchanged
-from server.cli.sources.naming import fitting, http_of_iso, iso_of_http
+from server.cli.sources.base import Fetched, Gone, Item, Known, Unchanged
+from server.cli.sources.naming import fitting, http_of_iso, iso_of_http, media_type
 from server.cli.sources.pace import Pace
 from server.cli.sources.robots import BYTES, Robots
 from server.outgoing.body import ACCEPT_ENCODING, BodyTooLarge, BodyUnreadable, read
@@ -93,10 +93,10 @@ class Fetcher:
             raise ItemFailed(told)
         if not (content := await read(response, self._limits.bytes)):
             raise ItemFailed("it is empty")
-        media_type = headers.get("Content-Type", "")
-        name = fitting(item.name, media_type, headers.get("Content-Disposition", ""))
+        kind = media_type(headers.get("Content-Type", ""))
+        name = fitting(item.name, kind, headers.get("Content-Disposition", ""))
         etag, modified = headers.get("ETag", ""), iso_of_http(headers.get("Last-Modified", ""))
-        return Fetched(name, content, media_type[:LONGEST], etag, modified)
+        return Fetched(name, content, kind, etag, modified)
 
     async def _admitted(self, url: URL) -> None:
         """Raises ItemFailed where the site's robots.txt is against it; else waits for its turn."""

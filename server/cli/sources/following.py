@@ -8,6 +8,7 @@ store is. Nothing is removed for want of a list, and nothing where all of a plac
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,8 +16,8 @@ from urllib.parse import urlsplit
 
 from retrieval.characters import one_line, same
 from server.cli.base.client import Client, Json
-from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, outcome_of, removed, tell
-from server.cli.base.terminal import ItemFailed, note, say
+from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, Removals, outcome_of, tell
+from server.cli.base.terminal import ItemFailed, note
 from server.cli.sources.base import LONGEST, Fetched, Gone, Item, Known, Reading, Source, Unchanged
 
 SOURCE, URL, ETAG, MODIFIED = "source", "url", "etag", "updated_at"
@@ -61,10 +62,12 @@ class _Run:
         return [self._work(item, permits) for item in self.reading.items]
 
     async def _work(self, item: Item, permits: asyncio.Semaphore) -> Ingested:
-        async with self.reading.turn(item):
-            return await outcome_of(item.url, partial(self._follow, item), permits)
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self.reading.turn(item))
+            return await outcome_of(item.url, partial(self._follow, item, turn), permits)
 
-    async def _follow(self, item: Item) -> tuple[Outcome, Json]:
+    async def _follow(self, item: Item, turn: AsyncExitStack) -> tuple[Outcome, Json]:
+        """turn: over as soon as the source has answered, while the store works on."""
         whole = next((file for file in reversed(self._held(item)) if file["status"] == "completed"), None)
         known = _known(whole) if whole else None
         if whole and known and item.etag and item.etag == known.etag:
@@ -72,6 +75,7 @@ class _Run:
         if len(item.url) > LONGEST:
             raise ItemFailed(f"its address is longer than {LONGEST} characters")
         found = await self.reading.fetch(item, known)
+        await turn.aclose()
         if isinstance(found, Gone):
             if not self._held(item):
                 raise ItemFailed(found.reason)
@@ -106,7 +110,8 @@ class _Run:
 
     def _attributes(self, item: Item, found: Fetched) -> Json:
         told = {ETAG: found.etag, MODIFIED: found.modified}
-        return {SOURCE: self.source.label, URL: item.url} | {k: v for k, v in told.items() if 0 < len(v) <= LONGEST}
+        kept = {k: v for k, v in told.items() if 0 < len(v) <= LONGEST and v.isascii() and v.isprintable()}
+        return {SOURCE: self.source.label, URL: item.url} | kept
 
     def _held(self, item: Item) -> list[Json]:
         return self.held.get(item.url, [])
@@ -122,10 +127,12 @@ class _Run:
         kept = _all_of_a_place(self.gone, [url for url in self.held if url in listed])
         for place, count in kept.items():
             note(f"nothing of {place} is removed: all {count} documents that the store has of it are gone at once")
+        removals = Removals(self.source.shown, as_json=as_json)
         for url in [*unlisted, *(url for url in sorted(self.gone) if urlsplit(url).netloc not in kept)]:
             for file in self.held[url]:
                 await self.client.remove(self.store_id, file["id"])
-            say(removed(url, as_json=as_json))
+            removals.tell(url)
+        removals.end()
         return 1 if kept else 0
 
 

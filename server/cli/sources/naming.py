@@ -17,6 +17,7 @@ from retrieval.parsing.formats import FORMATS
 from server.cli.sources.base import LONGEST
 
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 _EXTENDED = re.compile(r"""filename\*\s*=\s*([\w-]*)'[\w-]*'([^;\s]+)""", re.IGNORECASE)
 _SUFFIXES = {media_type: each.suffixes for each in FORMATS for media_type in each.media_types}
 _KNOWN = {suffix for each in FORMATS for suffix in each.suffixes if suffix}
@@ -46,15 +47,20 @@ def _name(url: URL) -> str:
     return printable(f"{url.host}{port}{path}{query}")
 
 
-def fitting(name: str, media_type: str, disposition: str) -> str:
+def media_type(header: str) -> str:
+    """Without parameters; "" where it is none."""
+    kind = header.partition(";")[0].strip().lower()
+    return kind if _MEDIA_TYPE.fullmatch(kind) else ""
+
+
+def fitting(name: str, kind: str, disposition: str) -> str:
     """The name that the answer gives (Content-Disposition) below the URL's, and an ending by which it is read as the
-    type that it is sent as: `/page.php` is HTML then, and `/docs.rs` no source code.
+    type that it is sent as: `/page.php` is HTML then, and `/docs.rs` no source code. kind: a media type.
     """
     given = _given(disposition)
     if given and given != PurePath(name).name and len(name) + len(given) < LONGEST:
         name = f"{name}/{given}"
-    kind, suffix = media_type.partition(";")[0].strip().lower(), PurePath(name).suffix.lower()
-    suffixes = _SUFFIXES.get(kind, ())
+    suffix, suffixes = PurePath(name).suffix.lower(), _SUFFIXES.get(kind, ())
     if kind == "text/plain" or not suffixes or suffix not in _KNOWN or suffix in suffixes:
         return name
     return name + suffixes[0]

@@ -23,7 +23,7 @@ class Pace:
         self._lanes: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def lane(self, host: str) -> asyncio.Lock:
-        """Held from before a document of the host is asked for until it is in the store."""
+        """Held from before a document of the host is asked for until it has come."""
         return self._lanes[host]
 
     async def wait(self, host: str, asked: float = 0.0) -> None:

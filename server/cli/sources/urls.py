@@ -1,5 +1,6 @@
 """A file of URLs as a source: one a line, # begins a comment."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -10,7 +11,7 @@ from yarl import URL
 from server.cli.base.terminal import CommandError, ItemFailed
 from server.cli.sources.base import Fetched, Gone, Item, Known, Unchanged
 from server.cli.sources.fetching import HEADERS, Fetcher, Limits, checked
-from server.cli.sources.naming import names
+from server.cli.sources.naming import names, printable
 from server.cli.sources.pace import Pace
 from server.outgoing.addresses import Allowed
 from server.outgoing.client import open_session
@@ -24,9 +25,9 @@ class UrlList:
 
     def __init__(self, path: Path, *, allowed: Allowed, limits: Limits, delay: float) -> None:
         self._path, self._allowed, self._limits, self._delay = path, allowed, limits, delay
-        self.shown = path.name
+        self.shown = printable(path.name)
         # Two lists of one name are two; where they are is nobody's business who may search.
-        self.label = f"{path.name[:400]}#{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        self.label = f"{self.shown[:400]}#{sha256(os.fsencode(path.resolve())).hexdigest()[:8]}"
         self._urls()
 
     @asynccontextmanager

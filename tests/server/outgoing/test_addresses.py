@@ -73,9 +73,9 @@ def test_a_name_is_allowed_as_it_may_be_written() -> None:
     assert not allowed.names("x.intranet.example")
 
 
-@pytest.mark.parametrize("name", ["", " ", "http://intranet", "intranet:80", "*.example", "10.0.0.1/8/8", "user@host"])
+@pytest.mark.parametrize("name", ["", " ", "http://intranet", "intranet:80", "*.example", "10.0.0.1/8", "user@host"])
 def test_what_is_no_host_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"no host|not appear"):
+    with pytest.raises(ValueError, match="no host"):
         Allowed([name])
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from retrieval.characters import same
-from server.cli.sources.naming import fitting, http_of_iso, iso_of_http, names, printable
+from server.cli.sources.naming import fitting, http_of_iso, iso_of_http, media_type, names, printable
 
-HTML, PDF = "text/html; charset=utf-8", "application/pdf"
+HTML, PDF = "text/html", "application/pdf"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_no_two_urls_have_one_name(parts: list[tuple[str, str, str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "media_type", "disposition", "fitted"),
+    ("name", "kind", "disposition", "fitted"),
     [
         ("h/a", HTML, "", "h/a"),
         ("h/a.php", HTML, "", "h/a.php.html"),
@@ -68,8 +68,23 @@ def test_no_two_urls_have_one_name(parts: list[tuple[str, str, str]]) -> None:
         ("h/a", PDF, "garbage", "h/a"),
     ],
 )
-def test_an_answer_says_what_a_file_is(name: str, media_type: str, disposition: str, fitted: str) -> None:
-    assert fitting(name, media_type, disposition) == fitted
+def test_an_answer_says_what_a_file_is(name: str, kind: str, disposition: str, fitted: str) -> None:
+    assert fitting(name, kind, disposition) == fitted
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("Text/HTML; charset=x", "text/html"),
+        ("text", ""),
+        ("a/b\ud800", ""),
+        ("", ""),
+        ("a/" + "b" * 500, ""),
+        ("a/b\n", "a/b"),
+    ],
+)
+def test_a_media_type_is_one_or_none(header: str, kind: str) -> None:
+    assert media_type(header) == kind
 
 
 @given(st.text(max_size=60))

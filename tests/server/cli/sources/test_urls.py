@@ -228,6 +228,11 @@ async def test_a_run_that_is_broken_off_goes_on_where_it_was(listed: Listed) -> 
     listed.site.pages["/c.md"], good = hang, listed.site.pages["/c.md"]
     first = asyncio.create_task(listed.follow())
     await asyncio.wait_for(hanging.wait(), PATIENCE)
+
+    async def two_are_there() -> bool:
+        return len(await listed.client.attached_all(await listed.client.ensure_store("default"), "completed")) == 2
+
+    await until(two_are_there, PATIENCE)
     first.cancel()
     with suppress(asyncio.CancelledError):
         await first
