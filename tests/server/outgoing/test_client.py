@@ -109,3 +109,12 @@ async def test_a_proxy_of_the_environment_is_not_used(port: int, monkeypatch: py
     async with session(Allowed(), ["127.0.0.1"]) as client:
         with pytest.raises(AddressRefused):
             await client.get("http://docs.example/")
+
+
+async def test_what_a_socket_is_connected_to_is_looked_at_once_more() -> None:
+    async with session(Allowed()) as client:
+        made = client.connector._socket  # type: ignore[union-attr]
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:10.0.0.1")):
+            with pytest.raises(PermissionError):
+                made((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, 80)))
+        made((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 80))).close()
