@@ -2,6 +2,6 @@
 
 Knows no owner, no name and no number of uses: who keeps rows (retrieval/store) says what is put and what is deleted.
 
-Door: base, errors, opening, staging, temporary.
+Door: base, errors, objects, opening, staging, temporary.
 Imports: retrieval.database.
 """

@@ -8,22 +8,16 @@ parts that fail are aborted; those of a killed process stay, unseen, until a rul
 
 import io
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from models.packages import NotInstalled, command
-from retrieval.blobs.address import Address, address_of
+from retrieval.blobs.address import address_of
 from retrieval.blobs.base import checked
 from retrieval.blobs.errors import BlobMissing
+from retrieval.blobs.s3 import WAIT_SECONDS, Connection, judged
 from retrieval.blobs.translation import TOLD
-from retrieval.database.errors import StoreError, StoreFull, StoreUnavailable
-
-if TYPE_CHECKING:
-    from obstore.store import BackoffConfig, ClientConfig, RetryConfig, S3Config
 
 log = logging.getLogger("ragpod.store")
 
@@ -31,11 +25,6 @@ PIECE = 1 << 20  # the least that is read at once
 # S3's smallest part: 10 000 of them, the most, are 48 GiB. Two at once take 16 MiB of memory, and 2.8 Mbit/s are enough
 # for both to be sent within WAIT_SECONDS.
 PART, PARTS_AT_ONCE = 5 << 20, 2
-WAIT_SECONDS = 30.0
-_STATUS, _CODE = re.compile(r"status code: (\d{3})"), re.compile(r"<Code>(\w{1,64})</Code>")
-_KIND = re.compile(r"kind: (\w{1,64})")  # of what failed before there was a status: Connect, Timeout
-# MinIO's and Ceph's; S3 itself is never full.
-_NO_ROOM = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
 
 
 class BucketBlobs:
@@ -46,20 +35,8 @@ class BucketBlobs:
     """
 
     def __init__(self, url: str, *, wait_seconds: float = WAIT_SECONDS) -> None:
-        address = address_of(url)
-        try:
-            import obstore
-            from obstore.store import S3Store
-        except ModuleNotFoundError as error:
-            raise NotInstalled(f"{error}: a bucket needs `{command('obstore')}`") from error
-        self._obstore = obstore
-        self._bucket = S3Store(
-            address.bucket,
-            prefix=address.prefix or None,
-            config=_config(address),
-            client_options=_client(wait_seconds),
-            retry_config=_retries(wait_seconds),
-        )
+        connection = Connection(address_of(url), wait_seconds)
+        self._obstore, self._bucket, self._failures = connection.library, connection.bucket, connection.failures
 
     def put(self, digest: str, path: Path) -> None:
         key = checked(digest)
@@ -104,8 +81,8 @@ class BucketBlobs:
         """Raises BlobMissing, StoreFull, StoreUnavailable, without obstore's own error: that quotes whole answers."""
         try:
             yield
-        except (self._obstore.exceptions.BaseError, OSError) as error:
-            kind, reason = _judged(error)
+        except self._failures as error:
+            kind, reason = judged(error)
             if kind is BlobMissing:
                 raise BlobMissing("the blob is gone") from None
             log.warning("%s: %s", TOLD[kind], reason)
@@ -131,42 +108,3 @@ class _Reading(io.RawIOBase):
         """Drops the connection, where it was not read to its end."""
         self._pieces, self._left = iter(()), memoryview(b"")
         super().close()
-
-
-def _judged(error: Exception) -> tuple[type[StoreError], str]:
-    """What it means, and what of it may be logged: an answer's body names keys, the URL of a role's has its token."""
-    text = str(error)
-    found = [match[1] for pattern in (_STATUS, _CODE, _KIND) if (match := pattern.search(text))]
-    reason = " ".join([type(error).__name__, *found])
-    if "NoSuchKey" in found:
-        return BlobMissing, reason
-    return (StoreFull if "507" in found or not _NO_ROOM.isdisjoint(found) else StoreUnavailable), reason
-
-
-def _config(address: Address) -> "S3Config":
-    """Over what the environment says. Objects are deleted one by one: not every server can do more."""
-    config: S3Config = {"disable_bulk_delete": True}
-    if address.region:
-        config["region"] = address.region
-    if address.endpoint:
-        config |= {
-            "endpoint": address.endpoint,
-            "aws_endpoint_url_s3": address.endpoint,  # else AWS_ENDPOINT_URL_S3 would win
-            "virtual_hosted_style_request": False,
-        }
-    return config
-
-
-def _client(wait_seconds: float) -> "ClientConfig":
-    silence = timedelta(seconds=wait_seconds)
-    return {
-        "allow_http": True,  # where the endpoint says so
-        "connect_timeout": min(silence, timedelta(seconds=5)),
-        "read_timeout": silence,
-        "timeout": timedelta(days=1),  # of a whole answer: who reads it may take long
-    }
-
-
-def _retries(wait_seconds: float) -> "RetryConfig":
-    pauses: BackoffConfig = {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2)}
-    return {"max_retries": 3, "retry_timeout": timedelta(seconds=wait_seconds), "backoff": pauses}

@@ -3,7 +3,7 @@
 Door: itself.
 Imports: models.engines, models.profiles, retrieval.database, retrieval.evaluation, retrieval.indexes, retrieval.store,
 retrieval.store.base, server.access, server.app, server.backup, server.cli.base,
-server.settings.
+server.cli.sources, server.outgoing, server.settings.
 """
 
 from server.cli.main import app

@@ -1,20 +1,16 @@
 """`ragpod ingest`: files and folders into a store, one outcome a file."""
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-from retrieval.characters import one_line, same
-from server.cli.base.client import Client, Json, Refused
+from retrieval.characters import same
+from server.cli.base.client import Client, Json
 from server.cli.base.connection import Where, connected
-from server.cli.base.terminal import CommandError, Progress, json_line, note, say
-
-AT_ONCE = 8
-Outcome = Literal["added", "unchanged", "failed"]
+from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, outcome_of, tell
+from server.cli.base.terminal import CommandError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +19,6 @@ class Source:
 
     path: Path
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    name: str
-    outcome: Outcome
-    seconds: float
-    message: str = ""
-    warnings: Sequence[str] = ()
-    passages: int = 0
 
 
 async def run(where: Where, store: str | None, paths: Sequence[Path], *, as_json: bool) -> int:
@@ -71,42 +57,6 @@ async def put(
     return await tell(store, works, as_json=as_json, only_failures=only_failures, failed=failed)
 
 
-async def tell(
-    title: str,
-    works: Sequence[Coroutine[Any, Any, Ingested]],
-    *,
-    as_json: bool = False,
-    only_failures: bool = False,
-    failed: set[str] | None = None,
-) -> int:
-    """Of all of them at once; the rest as of `put`."""
-    began, counts = time.monotonic(), Counter[Outcome]()
-    with Progress(title, len(works), silent=as_json) as progress:
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            for finished in asyncio.as_completed(tasks):
-                done = await finished
-                counts[done.outcome] += 1
-                if done.outcome == "failed" and failed is not None:
-                    failed.add(done.name)
-                if done.outcome == "failed" or not only_failures:
-                    progress.say(json_line(asdict(done)) if as_json else line(done))
-                progress.advance(done.passages)
-        finally:
-            for task in tasks:
-                task.cancel()
-    summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
-    (note if as_json else say)(f"{title}: {summary}; {time.monotonic() - began:.1f} s")
-    return 1 if counts["failed"] else 0
-
-
-def line(done: Ingested) -> str:
-    """Its name stands here, so the message leaves it out."""
-    rest = f": {one_line(done.message)}" if done.message else f"  {done.seconds:.1f} s"
-    warnings = "".join(f"\n           {one_line(warning)}" for warning in done.warnings)
-    return f"{done.outcome:<9}  {one_line(done.name)}{rest}{warnings}"
-
-
 def walk(paths: Iterable[Path]) -> Iterator[Source]:
     """Named files, and in folders every file that is not hidden. Raises CommandError for what is not there."""
     for path in paths:
@@ -117,6 +67,8 @@ def walk(paths: Iterable[Path]) -> Iterator[Source]:
                     yield Source(file, f"{named(path)}/{below.as_posix()}")
         elif path.is_file():
             yield Source(path, path.name)
+        elif path.parts[0] in ("http:", "https:"):
+            raise CommandError("web pages are named in a file, one a line: --urls FILE")
         else:
             raise CommandError(f"no such file or folder: {path}")
 
@@ -131,25 +83,6 @@ async def ingest(client: Client, store_id: str, source: Source, permits: asyncio
     return await outcome_of(source.name, lambda: _ingest(client, store_id, source), permits)
 
 
-async def outcome_of(
-    name: str, work: Callable[[], Awaitable[tuple[Outcome, Json]]], permits: asyncio.Semaphore
-) -> Ingested:
-    """As ingest tells it, of whatever ends with a store file."""
-    async with permits:
-        began = time.monotonic()
-        passages = 0
-        try:
-            outcome, attached = await work()
-            passages = attached["ragpod"]["chunks"] if outcome == "added" else 0
-            message = _reason(attached) if outcome == "failed" else ""
-            warnings = _warnings(attached)
-        except OSError as error:
-            outcome, message, warnings = "failed", error.strerror or type(error).__name__, []
-        except Refused as refusal:
-            outcome, message, warnings = "failed", str(refusal), []
-        return Ingested(name, outcome, round(time.monotonic() - began, 3), message, warnings, passages)
-
-
 async def _ingest(client: Client, store_id: str, source: Source) -> tuple[Outcome, Json]:
     file_id = (await client.upload(source.name, await asyncio.to_thread(source.path.read_bytes)))["id"]
     known = await client.attached(store_id, file_id)
@@ -157,13 +90,3 @@ async def _ingest(client: Client, store_id: str, source: Source) -> tuple[Outcom
         return "unchanged", known
     attached = await client.attach(store_id, file_id)
     return ("added" if attached["status"] == "completed" else "failed"), attached
-
-
-def _reason(attached: Json) -> str:
-    return str((attached.get("last_error") or {}).get("message") or attached["status"])
-
-
-def _warnings(attached: Json) -> list[str]:
-    told = attached.get("ragpod", {}).get("warnings") or {"count": 0, "messages": []}
-    more = told["count"] - len(told["messages"])
-    return [*told["messages"], *([f"and {more} more such lines"] if more else [])]

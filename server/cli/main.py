@@ -57,34 +57,53 @@ def serve(
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, and buckets (s3://bucket/prefix).", show_default=False)
+    ] = None,
+    urls: Annotated[
+        list[Path] | None, typer.Option("--urls", help="A file of URLs, one a line.", show_default=False)
+    ] = None,
     store: Store = None,
     data: Data = None,
     url: Url = None,
-    sync: Annotated[bool, typer.Option(help="Remove from the store what is no longer in the folders.")] = False,
-    watch: Annotated[bool, typer.Option(help="Go on, and follow every change in the folders.")] = False,
+    sync: Annotated[bool, typer.Option(help="Remove from the store what is no longer in the source.")] = False,
+    watch: Annotated[bool, typer.Option(help="Go on, and follow every change.")] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="Seconds between two looks at buckets and URLs.", show_default="sources.every_seconds"
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Of URLs: a host, address or network to be fetched from though it is not public."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put files and folders into a store.
+    """Put files, folders, buckets and web pages into a store.
 
     What is there already, unchanged, is skipped. Exit 1 if a file failed. Goes through the server that has the
-    data folder open, if one runs.
+    data folder open, if one runs. A bucket's keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     \b
-    ragpod ingest docs/ README.md
-    ragpod ingest faq.jsonl --store help
+    ragpod ingest docs/ README.md --store help
     ragpod ingest docs/ --url http://127.0.0.1:8080
     ragpod ingest docs/ --sync --watch
+    ragpod ingest 's3://bucket/docs?endpoint=http://127.0.0.1:9000' --sync
+    ragpod ingest --urls pages.txt --sync --watch --every 3600
     """
     from server.cli import ingest
     from server.cli.base.connection import Where
 
-    if sync or watch:
+    where, buckets = Where(data, url), [path for path in paths or [] if path.startswith("s3://")]
+    local = [Path(path) for path in paths or [] if path not in buckets]
+    if sync or watch or urls or buckets:
         from server.cli import sync as following
 
-        run(following.run(Where(data, url), store, paths, sync=sync, watch=watch, as_json=as_json))
+        elsewhere = following.Elsewhere(buckets, urls or (), allow_host or (), every)
+        run(following.run(where, store, local, sync=sync, watch=watch, as_json=as_json, elsewhere=elsewhere))
     else:
-        run(ingest.run(Where(data, url), store, paths, as_json=as_json))
+        run(ingest.run(where, store, local, as_json=as_json))
 
 
 @app.command()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from retrieval.characters import same
 from server.cli.base.client import Client, Json
 from server.cli.base.connection import Where, connected
+from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, outcome_of, tell
 from server.cli.base.terminal import CommandError, say
-from server.cli.ingest import AT_ONCE, Ingested, Outcome, outcome_of, tell
 
 
 async def run(where: Where, store: str | None, files: Sequence[str], *, all_failed: bool, as_json: bool) -> int:

@@ -1,5 +1,5 @@
 """Every setting of the server.
 
-Door: settings.
+Door: sections, settings.
 Imports: retrieval.privacy.
 """

@@ -143,3 +143,20 @@ class ParsingSettings(Section):
     memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="beside the file itself")
     files: int = Field(default=100, ge=1, description="that one process reads before another one takes its place")
     nice: int = Field(default=5, ge=0, le=19, description="how far they give way to the server")
+
+
+class SourceSettings(Section):
+    """Of `ragpod ingest` where it reads a bucket or a list of URLs. allow_hosts: names, addresses and networks that are
+    not public, and may be asked all the same.
+    """
+
+    allow_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    bytes: int = Field(default=64 << 20, ge=1024, description="of a document, unpacked; a larger one fails")
+    seconds: float = Field(default=120.0, gt=0, description="for one request with its answer")
+    delay_seconds: float = Field(default=1.0, ge=0, description="between two requests to one host, at the least")
+    every_seconds: float = Field(default=600.0, ge=1, description="between two lists of what is watched")
+
+    @field_validator("allow_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -31,6 +31,7 @@ from server.settings.sections import (
     PrivacySettings,
     RetrievalSettings,
     Section,
+    SourceSettings,
     StoreSettings,
 )
 
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     privacy: PrivacySettings = PrivacySettings()
     parsing: ParsingSettings = ParsingSettings()
+    sources: SourceSettings = SourceSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -23,7 +23,7 @@ from retrieval.store.base.values import (
     UnknownCursor,
     VectorStore,
 )
-from retrieval.types import Chunk, Chunking
+from retrieval.types import Attributes, Chunk, Chunking
 
 Order = Literal["asc", "desc"]
 # Of `store_file_of`: an attachment, and the version that it may share. number: its own.
@@ -159,7 +159,7 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
         end=end,
         title=title,
         filename=filename,
-        url=url,
+        url=url or _address(attributes),
         headings=tuple(json.loads(headings)) if headings != "[]" else (),
         page=page,
         token_count=token_count,
@@ -168,6 +168,12 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
         blocks=blocks_of(blocks) if blocks else (),
         place=_place_of(place, page),
     )
+
+
+def _address(attributes: Attributes) -> str:
+    """What its file's attribute `url` says; "" where that is nothing for a browser."""
+    url = attributes.get("url")
+    return url if isinstance(url, str) and url.startswith(("https://", "http://")) else ""
 
 
 def _place_of(code: str | None, page: int | None) -> Place:

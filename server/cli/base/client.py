@@ -10,14 +10,14 @@ import aiohttp
 
 from models.wire.sse import SseParser
 from retrieval.characters import same
-from server.cli.base.terminal import CommandError
+from server.cli.base.terminal import CommandError, ItemFailed
 
 Json = dict[str, Any]
 POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
 
 
-class Refused(CommandError):
+class Refused(ItemFailed):
     """The server answered with an error."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -68,11 +68,11 @@ class Client:
             await self._json("DELETE", f"/v1/vector_stores/{made}")
         return oldest
 
-    async def upload(self, filename: str, content: bytes) -> Json:
-        """The file object. Uploading alone indexes nothing."""
+    async def upload(self, filename: str, content: bytes, media_type: str = "") -> Json:
+        """The file object. Uploading alone indexes nothing. media_type: where it is known."""
         form = aiohttp.FormData(quote_fields=False)  # the name as it is, not percent-encoded
         form.add_field("purpose", "assistants")
-        form.add_field("file", content, filename=filename, content_type="application/octet-stream")
+        form.add_field("file", content, filename=filename, content_type=media_type or "application/octet-stream")
         return await self._json("POST", "/v1/files", data=form)
 
     async def files(self, store_id: str) -> dict[str, str]:
@@ -110,10 +110,14 @@ class Client:
         query = {"limit": "100", "order": "asc"} | ({"filter": status} if status else {})
         return await self._listed(f"/v1/vector_stores/{store_id}/files", query)
 
-    async def attach(self, store_id: str, file_id: str) -> Json:
-        """Indexes a file in a store and waits until that is done: the store file, completed or failed."""
+    async def attach(self, store_id: str, file_id: str, attributes: Json | None = None) -> Json:
+        """Indexes a file in a store and waits until that is done: the store file, completed or failed.
+
+        attributes: None leaves those that it has.
+        """
         path = f"/v1/vector_stores/{store_id}/files"
-        return await self._ended(path, await self._json("POST", path, json={"file_id": file_id}))
+        body = {"file_id": file_id} | ({"attributes": attributes} if attributes is not None else {})
+        return await self._ended(path, await self._json("POST", path, json=body))
 
     async def retry(self, store_id: str, file_id: str) -> Json:
         """As attach, of one that has failed or been cancelled; any other is as it was."""

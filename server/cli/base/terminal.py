@@ -22,6 +22,10 @@ class CommandError(Exception):
     """Ends the command with exit code 1 and this message, without a traceback."""
 
 
+class ItemFailed(CommandError):
+    """Of one of many: where the others go on, it is told and counted."""
+
+
 def say(text: str = "") -> None:
     typer.echo(text)
 

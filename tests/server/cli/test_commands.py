@@ -13,9 +13,10 @@ import pytest
 
 from retrieval.store.store import Store
 from server.cli.ask import source_lines
+from server.cli.base.outcomes import Ingested, line
 from server.cli.base.terminal import CommandError
 from server.cli.doctor import toml_lines
-from server.cli.ingest import Ingested, line, walk
+from server.cli.ingest import walk
 from server.cli.search import ranks_of, result_lines
 from tests.server.cli.process import COMMAND, PATIENCE_SECONDS, environment, ragpod
 

@@ -106,6 +106,17 @@ async def test_without_sync_nothing_is_removed(client: Client, folder: Path) -> 
     assert await names(client) == EVERY
 
 
+async def test_what_is_removed_is_told_as_json_too(
+    client: Client, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    followed = Followed([folder], removes=True)
+    await followed.follow(client, "default", as_json=True)
+    (folder / "a.md").unlink()
+    capsys.readouterr()
+    await followed.follow(client, "default", as_json=True)
+    assert capsys.readouterr().out == '{"name": "문서/a.md", "outcome": "removed"}\n'
+
+
 async def test_a_failed_file_is_tried_again_and_stays(client: Client, folder: Path) -> None:
     (folder / "bad.md").write_bytes(b"\x00\x01\x02 no text")
     followed = Followed([folder], removes=True)

@@ -195,3 +195,28 @@ async def test_a_bad_search_is_refused(home: House, body: dict[str, Any]) -> Non
     status, answer = await home.post(f"/v1/vector_stores/{store.id}/search", body)
     assert status == 400
     assert answer["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "shown"),
+    [
+        ("# Quay\n\nThe quay is dry.", "https://example.com/quay", "https://example.com/quay"),
+        (
+            "---\nurl: https://example.com/own\n---\n# Quay\n\nIt is dry.",
+            "https://example.com/quay",
+            "https://example.com/own",
+        ),
+        ("# Quay\n\nThe quay is dry.", "javascript:alert(1)", None),
+        ("# Quay\n\nThe quay is dry.", 7, None),
+    ],
+)
+async def test_a_file_s_attribute_is_the_address_of_what_names_none(
+    home: House, text: str, attribute: str | int, shown: str | None
+) -> None:
+    store = await home.openai.vector_stores.create(name="quays")
+    file = await home.openai.files.create(file=("quay.md", text.encode()), purpose="assistants")
+    await home.openai.vector_stores.files.create_and_poll(
+        file.id, vector_store_id=store.id, attributes={"url": attribute}
+    )
+    found = (await home.openai.vector_stores.search(store.id, query="quay")).data[0]
+    assert (found.model_extra or {})["url"] == shown
