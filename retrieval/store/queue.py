@@ -163,18 +163,18 @@ class Queue(Repository):
         another owner now. died: then; whatever more than one has died at rests for so many seconds.
         """
         for version in self._versions(_OF_WORKER, worker):
-            self._database.freeing(partial(self._do, _RELEASE_IT if died is None else _DIED, version, worker))
+            given = _RELEASE_IT if died is None else _DIED
+            self._database.freeing(partial(self._set, given, of_version=version, worker=worker))
         if died is not None:
             for version in self._versions(_RESTING, worker):
-                self._do(_REST, version, worker, died)
+                self._set(_REST, of_version=version, until=self._clock() + died)
 
     def _versions(self, statement: Select[Any], worker: str) -> Sequence[int]:
         with self._database.one() as db:
             return db.scalars(statement, {"worker": worker}).all()
 
-    def _do(self, statement: Update, version: int, worker: str, pause: float = 0.0) -> None:
-        """One at a time (retrieval/store/base/guards.py)."""
-        row = {"of_version": version, "worker": worker, "until": self._clock() + pause}
+    def _set(self, statement: Update, **row: str | float) -> None:
+        """One version at a time (retrieval/store/base/guards.py)."""
         with self._database.write(durable=False) as db:
             db.execute(statement, row)
 

@@ -35,6 +35,7 @@ from server.records.turns import Turns
 from server.records.upkeep import RecordsUpkeep
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
+from server.webhooks.opening import Webhooks, opened_webhooks
 
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
@@ -79,6 +80,7 @@ class Parts:
     admission: Admission
     runs: Runs
     metrics: Metrics
+    webhooks: Webhooks
 
     def provided(self) -> Mapping[type[Any], Any]:
         """What routes and middleware may ask for, by its type (server/http/provided.py)."""
@@ -95,6 +97,7 @@ class Parts:
             self.turns,
             responses,
             store,
+            self.webhooks,
             Documents(store, library.ingestor, library.indexes),
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
@@ -166,7 +169,8 @@ async def open_parts(
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
         generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
-        parts = _served(settings, keys, library, generators, database, turns)
+        webhooks = opened_webhooks(stack, settings, store)
+        parts = _served(settings, keys, library, generators, database, turns, webhooks)
         stack.push_async_callback(parts.runs.aclose)
         _watch(parts)
         if warm:  # in the background, when all else is there; a question that needs Korean earlier waits
@@ -220,14 +224,20 @@ async def _library(
 
 
 def _served(
-    settings: Settings, keys: Keys, library: Library, generators: Generators, database: RecordsDatabase, turns: Turns
+    settings: Settings,
+    keys: Keys,
+    library: Library,
+    generators: Generators,
+    database: RecordsDatabase,
+    turns: Turns,
+    webhooks: Webhooks,
 ) -> Parts:
     limits, metrics = settings.limits, Metrics()
     admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
     seconds = AnswerLimits(limits.total_seconds, limits.search_seconds, limits.first_token_seconds)
     answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
     runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds, limits.reader_seconds)
-    return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)
+    return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics, webhooks)
 
 
 async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "RerankPlan":

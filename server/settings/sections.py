@@ -142,3 +142,15 @@ class ParsingSettings(Section):
     memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="beside the file itself")
     files: int = Field(default=100, ge=1, description="that one process reads before another one takes its place")
     nice: int = Field(default=5, ge=0, le=19, description="how far they give way to the server")
+
+
+class WebhookSettings(Section):
+    """allow: hosts, addresses and networks that webhooks may call although they are not public, "hooks,10.0.0.0/8"."""
+
+    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    seconds: float = Field(default=15.0, gt=0, le=30, description="for an attempt; the receiver should answer at once")
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -32,6 +32,7 @@ from server.settings.sections import (
     RetrievalSettings,
     Section,
     StoreSettings,
+    WebhookSettings,
 )
 
 PREFIX = "RAGPOD_"
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     privacy: PrivacySettings = PrivacySettings()
     parsing: ParsingSettings = ParsingSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
