@@ -16,6 +16,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LONGEST = 2048
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Of IANA's special-purpose registries what `ipaddress` takes for global, in one version of Python or another.
+_SPECIAL = tuple(
+    ipaddress.ip_network(each)
+    for each in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100::/64", "3fff::/20", "5f00::/16", "fec0::/10")
+)
 _COMPATIBLE = ipaddress.IPv6Network("::/96")  # the loopback and the unspecified address are inside, too
 
 
@@ -78,7 +83,8 @@ def is_public(address: Address) -> bool:
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
         if address.ipv4_mapped is not None or address in _NAT64:  # it is no more than the address inside
             return all(is_public(each) for each in inner if each is not None)
-    outside = address.is_multicast or address.is_reserved or not address.is_global
+    special = any(address in network for network in _SPECIAL)
+    outside = special or address.is_multicast or address.is_reserved or not address.is_global
     return not outside and all(is_public(each) for each in inner if each is not None)
 
 

@@ -66,9 +66,7 @@ def test_what_a_killed_server_was_at_is_due_at_its_next_start(store: Store, hook
     assert claimed(store, "one").event_id == killed.event_id
 
 
-def test_a_failure_is_tried_again_after_its_pause_and_given_up_at_the_last(
-    store: Store, hook: str, time: Time
-) -> None:
+def test_a_failure_is_tried_again_after_its_pause_and_given_up_at_the_last(store: Store, hook: str, time: Time) -> None:
     delivery = store.webhooks.test("ann", hook)
     store.deliveries.finish("one", claimed(store), ill(300), PATIENCE)
     found = store.deliveries.get("ann", hook, delivery)
