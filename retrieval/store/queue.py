@@ -20,7 +20,10 @@ _UNFINISHED = _V.status == "in_progress"
 _ALLOWED = or_(_V.deaths == 0, _V.visible == 1, bindparam("alone", type_=Integer) == 0)
 _FREE = and_(or_(_V.lease_until.is_(None), _V.lease_until <= bindparam("now")), _ALLOWED)
 _SUSPECT_HELD = (
-    select(_V.version).where(_UNFINISHED, _V.leased_by == bindparam("worker"), _V.deaths > 0, _V.visible == 0).limit(1)
+    select(_V.version)
+    .where(_UNFINISHED, _V.leased_by == bindparam("worker"), _V.lease_until > bindparam("now"))
+    .where(_V.deaths > 0, _V.visible == 0)
+    .limit(1)
 )
 _ANY = select(_V.version, _V.leased_by, _V.deaths, _V.visible).where(_UNFINISHED, _FREE).limit(1)
 _ANY_OTHER = _ANY.with_for_update(skip_locked=True)
@@ -132,10 +135,10 @@ class Queue(Repository):
         return job
 
     def _free(self, db: Connection, worker: str, now: float) -> Row[Any] | None:
-        free = _free(db, now, int(_holds_suspect(db, worker)))
+        free = _free(db, now, int(_holds_suspect(db, worker, self._clock())))
         if free is not None and free.deaths and not free.visible:  # the worker's other claims may be at one just now
             self._database.exclude(db, f"suspects of {worker}")
-            if _holds_suspect(db, worker):
+            if _holds_suspect(db, worker, self._clock()):
                 return _free(db, now, 1)
         return free
 
@@ -188,16 +191,16 @@ class Queue(Repository):
         or what is must wait for another that it has.
         """
         with self._database.read() as db:
-            alone = _holds_suspect(db, worker)
+            alone = _holds_suspect(db, worker, self._clock())
             found: float | None = db.execute(_EARLIEST_ALONE, {"alone": 1}).scalar() if alone else None
             if not alone:
                 found = db.execute(_EARLIEST).scalar()
             return found
 
 
-def _holds_suspect(db: Connection, worker: str) -> bool:
+def _holds_suspect(db: Connection, worker: str, now: float) -> bool:
     """One that is not published, and at which a process has died."""
-    return db.execute(_SUSPECT_HELD, {"worker": worker}).first() is not None
+    return db.execute(_SUSPECT_HELD, {"worker": worker, "now": now}).first() is not None
 
 
 def _free(db: Connection, now: float, alone: int) -> Row[Any] | None:
