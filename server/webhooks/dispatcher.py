@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from retrieval.store.base.values import StoreFull, StoreUnavailable
-from retrieval.store.outbox.deliveries import Deliveries
 from retrieval.store.outbox.values import DeliveryJob
 from retrieval.threads import Threads
 from server.webhooks.sending import Sender
+
+if TYPE_CHECKING:  # it loads the database's library
+    from retrieval.store.outbox.deliveries import Deliveries
 
 log = logging.getLogger("ragpod.webhooks")
 
@@ -37,7 +40,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        deliveries: Deliveries,
+        deliveries: "Deliveries",
         sender: Sender,
         clock: Callable[[], float],
         *,

@@ -3,5 +3,5 @@
 Knows no HTTP: server/webhooks delivers.
 
 Door: deliveries, endpoints, events, tables, values.
-Imports: retrieval.store.base.
+Imports: retrieval.database, retrieval.store.base.
 """
