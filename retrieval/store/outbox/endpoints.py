@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, null, s
 
 from retrieval.database.columns import to_json
 from retrieval.database.constructs import any_of
+from retrieval.store.base.removal import mark_leftovers
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import Order, cursor_values, page
 from retrieval.store.base.values import NotFound, Page
@@ -122,6 +123,7 @@ class Endpoints(Repository):
                 events = db.scalars(_EVENTS, number).all()
                 db.execute(_DELETE, number)
                 db.execute(_UNHEARD, {"events": events})
+                mark_leftovers(db)
 
         self._database.freeing(delete)
 
