@@ -12,7 +12,7 @@ from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import Order, cursor_values, page
 from retrieval.store.base.values import DAY, NotFound, Page
 from retrieval.store.outbox.endpoints import valid_secrets
-from retrieval.store.outbox.events import OPEN_STORES, announce_batches
+from retrieval.store.outbox.events import LAST_DELIVERIES, OPEN_STORES, announce_batches
 from retrieval.store.outbox.tables import webhook_deliveries, webhook_events, webhooks
 from retrieval.store.outbox.values import Delivery, DeliveryJob, DeliveryStatus, Outcome, WebhookDisabled
 
@@ -121,7 +121,9 @@ class Deliveries(Repository):
             row = {"number": job.number, "worker": worker, "attempt": job.attempt, "to": status, "code": outcome.code}
             row |= {"at": now + (outcome.again or 0.0), "told": outcome.error, "ended": None if more else now}
             webhook = {"of_webhook": job.webhook}
-            db.execute(_WEBHOOK.with_for_update(), webhook).all()  # of several attempts at it one is written at a time
+            db.execute(
+                _WEBHOOK.with_for_update(key_share=True), webhook
+            ).all()  # of its attempts one is written at a time
             if not db.execute(_TRIED, row).rowcount:
                 return
             if well:
@@ -198,6 +200,7 @@ class Deliveries(Repository):
         if not numbers:
             return False
         with self._database.write(durable=False) as db:
+            self._database.exclude(db, LAST_DELIVERIES)
             events = db.scalars(_EVENTS_OF, {"numbers": numbers}).all()
             db.execute(_DROP, {"numbers": numbers})
             db.execute(_DROP_EVENTS, {"events": events})

@@ -14,7 +14,7 @@ from retrieval.store.base.removal import mark_leftovers
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import Order, cursor_values, page
 from retrieval.store.base.values import NotFound, Page
-from retrieval.store.outbox.events import put_for
+from retrieval.store.outbox.events import LAST_DELIVERIES, put_for
 from retrieval.store.outbox.tables import webhook_deliveries, webhook_events, webhooks
 from retrieval.store.outbox.values import MOST, TEST, TooManyWebhooks, Webhook, WebhookDisabled
 
@@ -109,7 +109,7 @@ class Endpoints(Repository):
     def test(self, owner: str, webhook_id: str) -> str:
         """Puts up a delivery of the type `webhook.test`: its id. Raises WebhookDisabled."""
         with self._database.write() as db:
-            row = _row(db, owner, webhook_id)
+            row = _row(db, owner, webhook_id, locked=True)
             if not row.enabled:
                 raise WebhookDisabled(webhook_id, row.disabled_reason)
             return put_for(db, [row.n], TEST, {"webhook_id": webhook_id}, self._clock())[0]
@@ -119,6 +119,7 @@ class Endpoints(Repository):
 
         def delete() -> None:
             with self._database.write() as db:
+                self._database.exclude(db, LAST_DELIVERIES)
                 number = {"number": _row(db, owner, webhook_id, locked=True).n}
                 events = db.scalars(_EVENTS, number).all()
                 db.execute(_DELETE, number)

@@ -22,7 +22,13 @@ from retrieval.store.outbox.tables import webhook_deliveries, webhook_events, we
 
 _W, _B = webhooks.c, batches.c
 _ANYBODY = select(_W.n).where(_W.enabled == 1).limit(1)
-_LISTENING = select(_W.n, _W.events).where(_W.owner == bindparam("owner"), _W.enabled == 1)
+# None of them is deleted before the transaction ends.
+_LISTENING = (
+    select(_W.n, _W.events)
+    .where(_W.owner == bindparam("owner"), _W.enabled == 1)
+    .order_by(_W.n)
+    .with_for_update(read=True, key_share=True)
+)
 _EVENT = insert(webhook_events).returning(webhook_events.c.n)
 _DELIVERIES = insert(webhook_deliveries)
 _FILES = ATTACHED.where(any_of(store_files.c.version, "versions")).order_by(attachments.c.n)
@@ -47,6 +53,7 @@ _COUNTS = (
     select(_STATUS, func.count()).select_from(_MEMBERS).where(batch_files.c.batch == bindparam("number"))
 ).group_by(_STATUS)
 _ANNOUNCED = update(batches).where(_B.n == bindparam("number")).values(announced=1)
+LAST_DELIVERIES = "last deliveries"  # who takes deliveries away is alone: with the last one its event goes, too
 OPEN_STORES = select(_B.store).distinct().where(_B.announced == 0).order_by(_B.store)
 
 

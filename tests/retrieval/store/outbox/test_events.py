@@ -1,5 +1,6 @@
 """What is put up for whom, in the transaction in which it happens."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -163,3 +164,27 @@ def test_anything_can_be_told_and_its_time_is_iso(store: Store, hook: str, time:
     stamp = job.payload.partition('"timestamp": "')[2].partition('"')[0]
     assert datetime.fromisoformat(stamp).timestamp() == time.now
     assert stamp.endswith("Z")
+
+
+def test_a_webhook_that_is_deleted_meanwhile_disturbs_nobody(store: Store, vs: str) -> None:
+    """However often, files are completed, and what is there is consistent."""
+    names = [f"{number}.txt" for number in range(12)]
+    for name in names:
+        file = attach(store, vs, name, name)
+        store.publishing.publish(prepare(store, file.version, [ParsedDocument(name)]))
+
+    def come_and_go(_: int) -> None:
+        for _ in range(12):
+            hook = store.webhooks.create("ann", URL, "", None)[0].id
+            store.webhooks.test("ann", hook)
+            store.webhooks.delete("ann", hook)
+
+    versions = [file.version for file in store.attachments.page("ann", vs, limit=100).items]
+    with ThreadPoolExecutor(4) as pool:
+        coming = [pool.submit(come_and_go, number) for number in range(2)]
+        for done in [pool.submit(store.publishing.complete, [version]) for version in versions]:
+            done.result(60)
+        for each in coming:
+            each.result(60)
+    assert {file.status for file in store.attachments.page("ann", vs, limit=100).items} == {"completed"}
+    assert (count(store, "webhook_deliveries"), count(store, "webhook_events")) == (0, 0)
