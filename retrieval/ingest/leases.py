@@ -12,7 +12,7 @@ from retrieval.ingest.lasting import ends_task
 from retrieval.ingest.pace import Pace, Pauses, rung
 from retrieval.ingest.queue import IngestQueue
 from retrieval.ingest.tries import passing
-from retrieval.store.base.values import Attempt, IngestJob
+from retrieval.store.base.values import Attempt, IngestJob, Tried
 from retrieval.threads import Threads
 
 log = logging.getLogger("ragpod.ingest")
@@ -22,7 +22,7 @@ _SOONEST = 0.05  # seconds: a version that is due, but that another process is j
 
 class Leases:
     """Of one ingestor, on its event loop. worker: its name in the queue. clock: the queue's. shared: whether other
-    processes have the queue too. nothing_left: called when no version is in progress.
+    processes have the queue too.
     """
 
     def __init__(
@@ -30,7 +30,6 @@ class Leases:
         queue: IngestQueue,
         threads: Threads,
         clock: Callable[[], float],
-        nothing_left: Callable[[], None],
         *,
         worker: str,
         pace: Pace,
@@ -39,13 +38,13 @@ class Leases:
         self._queue = queue
         self._threads = threads
         self._clock = clock
-        self._nothing_left = nothing_left
         self._worker = worker
         self._pace = pace
         self._shared = shared
         self._pauses = Pauses(pace.first_pause)
         self._held: set[Attempt] = set()
-        self._owed: dict[Attempt, float] = {}  # to be given back: when they may be claimed again, by the loop's time
+        # To be given back: when they may be claimed again, by the loop's time, and what was in vain.
+        self._owed: dict[Attempt, tuple[float, Tried | None]] = {}
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self.unfinished = 0  # versions in progress when they were last counted
@@ -53,7 +52,7 @@ class Leases:
     async def begin(self) -> None:
         """What was left by this worker when it was killed is free again, at the latest when its leases have run out."""
         try:
-            await self._threads.run(self._queue.release_all, self._worker)
+            await self._threads.run(self._queue.release_all, self._worker, self._pace.death_pause)
             await self._count()
         except BaseException as error:
             if ends_task(error) or not passing(error):
@@ -94,15 +93,15 @@ class Leases:
         """It is settled, or somebody else's."""
         self._held.discard(attempt)
 
-    def owe(self, attempt: Attempt, pause: float = 0.0) -> None:
+    def owe(self, attempt: Attempt, pause: float = 0.0, tried: Tried | None = None) -> None:
         """It is given back before anything else is claimed; anyone may claim it after so many seconds."""
         self._held.discard(attempt)
-        self._owed[attempt] = asyncio.get_running_loop().time() + pause
+        self._owed[attempt] = asyncio.get_running_loop().time() + pause, tried
         self.wake()
 
-    async def give_back(self, attempt: Attempt, pause: float = 0.0) -> None:
+    async def give_back(self, attempt: Attempt, pause: float = 0.0, tried: Tried | None = None) -> None:
         """At once; where that cannot be written down, it stays owed."""
-        self.owe(attempt, pause)
+        self.owe(attempt, pause, tried)
         try:
             await self._pay()
         except BaseException as error:
@@ -131,9 +130,9 @@ class Leases:
         return job
 
     async def _pay(self) -> None:
-        for attempt, due in list(self._owed.items()):
+        for attempt, (due, tried) in list(self._owed.items()):
             pause = max(0.0, due - asyncio.get_running_loop().time())
-            await self._threads.run(self._queue.release, attempt, pause)
+            await self._threads.run(self._queue.release, attempt, pause, tried)
             self._owed.pop(attempt, None)
 
     async def _idle(self, woken: asyncio.Event) -> None:
@@ -141,9 +140,7 @@ class Leases:
         if woken.is_set():
             return
         await self._count()
-        if not self.unfinished:
-            self._nothing_left()
-        due = await self._threads.run(self._queue.next_due)
+        due = await self._threads.run(self._queue.next_due, self._worker)
         waits = [] if due is None else [max(_SOONEST, due - self._clock())]
         if self._shared:
             waits.append(self._pace.poll)

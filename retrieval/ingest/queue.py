@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from retrieval.store.base.values import Attempt, IngestJob
+from retrieval.store.base.values import Attempt, IngestJob, Tried
 
 
 class IngestQueue(Protocol):
@@ -13,7 +13,8 @@ class IngestQueue(Protocol):
 
     def claim(self, worker: str, seconds: float) -> IngestJob | None:
         """A new attempt at a version that nobody holds, in turns of owners and their vector stores, the oldest first in
-        each; leased for so long. None: nothing to do now.
+        each; leased for so long. Of those at which a process has died a worker has one at a time, so that the others
+        do not die with it. None: nothing to do now.
         """
         ...
 
@@ -21,20 +22,24 @@ class IngestQueue(Protocol):
         """From now; those that are no longer the worker's stay as they are."""
         ...
 
-    def release(self, attempt: Attempt, pause: float = 0.0) -> None:
-        """To whoever claims it after so many seconds. Nothing happens where it is superseded."""
+    def release(self, attempt: Attempt, pause: float = 0.0, tried: Tried | None = None) -> None:
+        """To whoever claims it after so many seconds, with what was in vain so far; None: as it was. Nothing happens
+        where it is superseded.
+        """
         ...
 
-    def release_all(self, worker: str) -> None:
-        """Whatever is leased to it."""
+    def release_all(self, worker: str, died: float | None = None) -> None:
+        """Whatever is leased to it. died: it was killed at that; whatever more than one worker has died at rests for so
+        many seconds.
+        """
         ...
 
     def unfinished(self) -> int:
         """How many versions are in progress."""
         ...
 
-    def next_due(self) -> float | None:
-        """Unix seconds by the store's clock, when the earliest lease or pause ends; a time that is over where a version
-        may be claimed now. None: there is none in progress.
+    def next_due(self, worker: str = "") -> float | None:
+        """Unix seconds by the store's clock, when the earliest lease or pause ends of what this worker may claim then;
+        a time that is over where a version may be claimed now. None: there is none in progress.
         """
         ...

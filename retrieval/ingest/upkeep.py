@@ -57,6 +57,8 @@ class Upkeep:
         retention.write_uses()
         retention.expire()
         retention.sweep_blobs()
+        self._store.deliveries.announce()
+        self._store.deliveries.prune()
         if time.monotonic() >= self._alive_until:
             self._store.changes.stay_alive()
             self._alive_until = time.monotonic() + LIVE_SECONDS / _SIGNS

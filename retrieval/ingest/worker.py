@@ -16,7 +16,7 @@ from retrieval.ingest.lasting import ends_task, lasting
 from retrieval.ingest.leases import Leases
 from retrieval.ingest.pace import Pace, rung
 from retrieval.ingest.steps import Steps
-from retrieval.ingest.tries import Tries, passing
+from retrieval.ingest.tries import deadly, gives_up, passing, tried_by, verdict
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.privacy import Kind
 from retrieval.sandbox.pool import InThreads, Parser
@@ -59,10 +59,7 @@ class Ingestor:
         self._pace = pace or Pace()
         self._threads = Threads(workers + 2, "ingest")  # one for each of the tasks
         self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, masked)
-        self._tries: dict[int, Tries] = {}  # by version, of those that have failed here
-        self._leases = Leases(
-            store.queue, self._threads, store.clock, self._tries.clear, worker=name, pace=self._pace, shared=shared
-        )
+        self._leases = Leases(store.queue, self._threads, store.clock, worker=name, pace=self._pace, shared=shared)
         self._completion = Completion(
             store, manager, self._leases, self._threads, self._settled, self._pace.index_pause
         )
@@ -139,6 +136,10 @@ class Ingestor:
 
     async def _see_through(self, job: IngestJob) -> float:
         """Until it is published, has failed, or must be tried again. Seconds that its worker is to rest."""
+        if (why := deadly(job, self._pace)) is not None:
+            if not await self._failed(job, *why):
+                await self._leases.give_back(job.attempt, self._pace.pause(1))
+            return 0.0
         try:
             published = await self._steps.publish(job)
         except BaseException as error:
@@ -148,8 +149,8 @@ class Ingestor:
         if not published:
             await self._leases.give_back(job.attempt)
             return 0.0
-        self._tries.pop(job.attempt.version, None)
         self._completion.add(job.attempt, job.store_id)
+        self._safe(job)
         return 0.0
 
     async def _after(self, error: BaseException, job: IngestJob) -> float:
@@ -158,11 +159,11 @@ class Ingestor:
             log.info("%s", error)
             self._forget(job)
             return 0.0
-        tries = self._tries.setdefault(job.attempt.version, Tries(job.attempt.version, self._pace))
-        if not tries.again(error) and await self._failed(job, *tries.verdict(error)):
+        tried = tried_by(job, error, self._pace, self._store.clock())
+        if gives_up(job, error, tried, self._pace) and await self._failed(job, *verdict(error, tried)):
             return 0.0
-        pause = tries.pause()
-        await self._leases.give_back(job.attempt, pause)
+        pause = self._pace.pause(tried.tries)
+        await self._leases.give_back(job.attempt, pause, tried)
         return pause if passing(error) else 0.0
 
     async def _failed(self, job: IngestJob, code: str, message: str) -> bool:
@@ -182,9 +183,14 @@ class Ingestor:
 
     def _forget(self, job: IngestJob) -> None:
         """It is settled, or somebody else's."""
-        self._tries.pop(job.attempt.version, None)
         self._leases.let_go(job.attempt)
+        self._safe(job)
         self._settled()
+
+    def _safe(self, job: IngestJob) -> None:
+        """Where a process has died at it before, the next one of its kind may be claimed."""
+        if job.tried.deaths:
+            self._leases.wake()
 
     def _settled(self) -> None:
         """Whoever waits looks again."""

@@ -16,9 +16,10 @@ from retrieval.store.base.attaching import (
 from retrieval.store.base.guards import file_row, kept_file, live_store, locked_store, store_number
 from retrieval.store.base.removal import discard, remove_versions
 from retrieval.store.base.repository import Repository
-from retrieval.store.base.rows import ATTACHED, Order, cursor_values, page, store_file_of
+from retrieval.store.base.rows import ATTACHED, TRIED_ANEW, Order, cursor_values, page, store_file_of
 from retrieval.store.base.tables import attachments, documents, store_files, vector_stores
 from retrieval.store.base.values import Attachment, FileStatus, NotFound, Page, StoreFile
+from retrieval.store.outbox.events import announce_batches
 from retrieval.types import Attributes, Chunking
 
 _C = store_files.c
@@ -52,6 +53,7 @@ _PUT_UP_AGAIN = (
         error_message=null(),
         warnings=null(),
         attempt=_C.attempt + 1,
+        **TRIED_ANEW,
         **_NOBODYS,
     )
 )
@@ -161,9 +163,10 @@ class Attachments(Repository):
 
         def cancel() -> StoreFile:
             with self._database.write() as db:
-                locked_store(db, owner, store_id)
+                store = locked_store(db, owner, store_id)
                 attached = self._attached(db, owner, store_id, file_id)
-                cancel_versions(db, [attached.version])
+                if cancel_versions(db, [attached.version]):
+                    announce_batches(db, [store.n], self._clock())
                 return store_file_of(_one(db, attached.number))
 
         return self._database.freeing(cancel)

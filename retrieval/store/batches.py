@@ -12,6 +12,7 @@ from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import ATTACHED, PROGRESS, Order, cursor_values, page, progress_of, store_file_of
 from retrieval.store.base.tables import attachments, batch_files, batches, files, store_files
 from retrieval.store.base.values import Attachment, Batch, FileCounts, FileStatus, NotFound, Page, Progress, StoreFile
+from retrieval.store.outbox.events import announce_batches
 
 _C = batches.c
 _BATCH = select(_C.n, _C.id, _C.created_at, _C.cancelled).where(
@@ -61,6 +62,7 @@ class Batches(Repository):
             rows = [{"batch": batch.n, "ordinal": i, "attachment": number} for i, number in enumerate(attached)]
             if rows:
                 db.execute(insert(batch_files), rows)
+            announce_batches(db, [store.n], self._clock())  # where nothing was left to do
             return _batch_of(db, store_id, batch)
 
     def get(self, owner: str, store_id: str, batch_id: str) -> Batch:
@@ -109,6 +111,7 @@ class Batches(Repository):
             batch = _batch(db, store, store_id, batch_id)
             if cancel_versions(db, sorted(db.scalars(_VERSIONS, {"number": batch.n}))):
                 db.execute(_SET_CANCELLED, {"number": batch.n})
+                announce_batches(db, [store], self._clock())
             return _batch_of(db, store_id, _batch(db, store, store_id, batch_id))
 
 

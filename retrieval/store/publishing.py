@@ -11,6 +11,7 @@ from retrieval.store.base.guards import live_version_in_store, lock_stores
 from retrieval.store.base.log import log_added
 from retrieval.store.base.removal import discard, remove_versions
 from retrieval.store.base.repository import Repository
+from retrieval.store.base.rows import TRIED_ANEW
 from retrieval.store.base.tables import (
     chunks,
     documents,
@@ -21,6 +22,7 @@ from retrieval.store.base.tables import (
     vectors,
 )
 from retrieval.store.base.values import Attempt, Superseded
+from retrieval.store.outbox.events import announce_files
 
 _V = store_files.c
 _OF_VERSION: BindParameter[int] = bindparam("of_version")
@@ -50,7 +52,9 @@ _USAGE = (
     .outerjoin(lexical_weights, lexical_weights.c.chunk == chunks.c.key)
     .where(documents.c.version == _OF_VERSION)
 )
-_VISIBLE = _SET.values(visible=1, stage="embedded", embedded=_V.chunks, usage_bytes=_USAGE.scalar_subquery())
+_VISIBLE = _SET.values(
+    visible=1, stage="embedded", embedded=_V.chunks, usage_bytes=_USAGE.scalar_subquery(), **TRIED_ANEW
+)
 _VISIBLE_NOW = select(_V.version).where(
     _V.store == bindparam("store"), _V.filename == bindparam("filename"), _V.visible == 1
 )
@@ -73,6 +77,7 @@ _COMPLETED = (
     update(store_files)
     .where(any_of(_V.version, "versions"), _V.status == "in_progress", _V.visible == 1)
     .values(status="completed", stage="indexed", leased_by=null(), lease_until=null())
+    .returning(_V.version)
 )
 
 
@@ -100,19 +105,25 @@ class Publishing(Repository):
             return True
 
     def complete(self, versions: Sequence[int]) -> None:
-        """Every index has them; those that are gone meanwhile are left out."""
+        """Every index has them; those that are gone meanwhile are left out. Who listens is told, in the same
+        transaction.
+        """
         named = {"versions": list(versions)}
         with self._database.write(durable=False) as db:
             lock_stores(db, db.scalars(_STORES, named))
-            db.execute(_COMPLETED, named)
+            announce_files(db, db.scalars(_COMPLETED, named).all(), self._clock())
 
     def fail(self, attempt: Attempt, code: str, message: str) -> None:
-        """Drops what was pending; what is visible stays so. Raises Superseded."""
+        """Drops what was pending; what is visible stays so. Who listens is told, in the same transaction.
+
+        Raises Superseded.
+        """
         with self._database.write() as db:
             if live_version_in_store(db, attempt).visible:
                 raise Superseded(f"{attempt}: it is published already")
             discard(db, attempt.version)
             db.execute(_FAILED, {"of_version": attempt.version, "code": code, "message": message})
+            announce_files(db, [attempt.version], self._clock())
 
 
 def _is_whole(db: Connection, row: Row[Any]) -> bool:

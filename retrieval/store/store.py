@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from retrieval.store.blobs import Blobs
     from retrieval.store.changes import Changes
     from retrieval.store.files import Files
+    from retrieval.store.outbox.deliveries import Deliveries
+    from retrieval.store.outbox.endpoints import Endpoints
     from retrieval.store.passages import Passages
     from retrieval.store.publishing import Publishing
     from retrieval.store.queue import Queue
@@ -70,6 +72,8 @@ class Store:
     queue: "Queue"
     retention: "Retention"
     blobs: "Blobs"
+    webhooks: "Endpoints"
+    deliveries: "Deliveries"
 
     @classmethod
     def open(
@@ -114,6 +118,8 @@ class Store:
         from retrieval.store.blobs import Blobs
         from retrieval.store.changes import Changes
         from retrieval.store.files import Files
+        from retrieval.store.outbox.deliveries import Deliveries
+        from retrieval.store.outbox.endpoints import Endpoints
         from retrieval.store.passages import Passages
         from retrieval.store.publishing import Publishing
         from retrieval.store.queue import Queue
@@ -142,6 +148,8 @@ class Store:
             queue=Queue(database, clock, uses),
             retention=Retention(database, clock, uses, consumer, kept),
             blobs=kept,
+            webhooks=Endpoints(database, clock, uses),
+            deliveries=Deliveries(database, clock, uses),
         )
 
     def announce(self, url: str) -> None:
@@ -162,8 +170,8 @@ class Store:
 def _database(data_dir: Path, url: str | None, reserve_bytes: int) -> "Database":
     from retrieval.database.engine import Database, sqlite_url
     from retrieval.database.migration import upgrade
-    from retrieval.store.base.tables import METADATA
     from retrieval.store.migrations import MIGRATIONS
+    from retrieval.store.outbox.tables import METADATA
 
     place = sqlite_url(data_dir / FILENAME) if url is None else url
     reserve = Reserve(data_dir / "reserve", reserve_bytes) if url is None and reserve_bytes else None

@@ -34,7 +34,7 @@ from retrieval.store.base.guards import live_version, live_version_in_store, see
 from retrieval.store.base.removal import discard
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.reuse import reuse_vectors
-from retrieval.store.base.rows import blocks_of, code_of, place_code, warnings_row
+from retrieval.store.base.rows import TRIED_ANEW, blocks_of, code_of, place_code, warnings_row
 from retrieval.store.base.tables import (
     chunks,
     documents,
@@ -99,7 +99,7 @@ _PENDING_TEXTS = _PENDING_TEXTS.where(any_of(_K.key, "keys"))
 _ADD_EMBEDDED = (
     update(store_files)
     .where(store_files.c.version == bindparam("of_version"))
-    .values(embedded=store_files.c.embedded + bindparam("count"))
+    .values(embedded=store_files.c.embedded + bindparam("count"), **TRIED_ANEW)
 )
 _THEIRS = select(func.count()).select_from(_CHUNKS_OF_DOCUMENTS)
 _THEIRS = _THEIRS.where(
@@ -117,6 +117,7 @@ _COUNT_CHUNKS = (
         chunks=_THEIRS.scalar_subquery(),
         embedded=_THEIRS.where(exists().where(vectors.c.chunk == _K.key)).scalar_subquery(),
         warnings=bindparam("of_warnings"),
+        **TRIED_ANEW,
     )
 )
 

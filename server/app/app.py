@@ -37,6 +37,7 @@ from server.openai.retrieval import (
 from server.settings.settings import Settings, is_loopback
 from server.telemetry import route as telemetry
 from server.telemetry.requests import RequestMetrics
+from server.webhooks import routes as webhooks
 
 if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
@@ -55,6 +56,7 @@ ROUTERS = (
     search.router,
     backend_chat.router,
     traces.router,
+    webhooks.router,
     simple.router,
     sessions.router,
     bookmarks.router,

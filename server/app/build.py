@@ -20,6 +20,7 @@ from server.answering.ask import Asking, Defaults
 from server.answering.generators import Generators
 from server.answering.run import Runs
 from server.api.chat import BackendChat
+from server.app.gauges import watch
 from server.app.ingestor import ingestor_of
 from server.app.profile import options
 from server.app.stores import furnish, opened_store
@@ -37,6 +38,7 @@ from server.records.turns import Turns
 from server.records.upkeep import RecordsUpkeep
 from server.settings.settings import Settings
 from server.telemetry.metrics import Metrics
+from server.webhooks.opening import Webhooks, opened_webhooks
 
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
@@ -81,6 +83,7 @@ class Parts:
     admission: Admission
     runs: Runs
     metrics: Metrics
+    webhooks: Webhooks
 
     def provided(self) -> Mapping[type[Any], Any]:
         """What routes and middleware may ask for, by its type (server/http/provided.py)."""
@@ -97,6 +100,7 @@ class Parts:
             self.turns,
             responses,
             store,
+            self.webhooks,
             Documents(store, library.ingestor, library.indexes),
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
@@ -170,9 +174,10 @@ async def open_parts(
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
         generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
-        parts = _served(settings, keys, library, generators, database, turns)
+        webhooks = opened_webhooks(stack, settings, store)
+        parts = _served(settings, keys, library, generators, database, turns, webhooks)
         stack.push_async_callback(parts.runs.aclose)
-        _watch(parts)
+        watch(parts.metrics, parts.admission, engine, library.indexes, library.ingestor)
         if warm:  # in the background, when all else is there; a question that needs Korean earlier waits
             stack.push_async_callback(asyncio.wait, [asyncio.create_task(asyncio.to_thread(tokenizer.warm))])
         yield parts
@@ -224,7 +229,13 @@ async def _library(
 
 
 def _served(
-    settings: Settings, keys: Keys, library: Library, generators: Generators, database: RecordsDatabase, turns: Turns
+    settings: Settings,
+    keys: Keys,
+    library: Library,
+    generators: Generators,
+    database: RecordsDatabase,
+    turns: Turns,
+    webhooks: Webhooks,
 ) -> Parts:
     limits, metrics = settings.limits, Metrics()
     admission = Admission(limits.answers, limits.queue, limits.queue_seconds)
@@ -233,7 +244,7 @@ def _served(
     )
     answerer = Answerer(library.retriever, generators, seconds, turns, metrics)
     runs = Runs(answerer, generators, admission, metrics, settings.heartbeat_seconds, limits.reader_seconds)
-    return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics)
+    return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics, webhooks)
 
 
 async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "RerankPlan":
@@ -278,14 +289,3 @@ def _relevance(embedder: Embedder, tokenizer: "Tokenizer", plan: "RerankPlan") -
     from retrieval.ranking.raw_texts import relevance
 
     return lambda query, texts, stages: relevance(query, texts, embedder, tokenizer, plan, stages)
-
-
-def _watch(parts: Parts) -> None:
-    watch, library, engine = parts.metrics.watch, parts.library, parts.generators.engine
-    watch("answers_running", "Answers being worked on.", lambda: parts.admission.running)
-    watch("answers_waiting", "Answers in the queue.", lambda: parts.admission.waiting)
-    watch("engine_up", "1 where the engine is ready.", lambda: engine.status == "ready")
-    watch("engine_restarts", "Starts of the engine after its first.", lambda: engine.restarts)
-    watch("ingest_unfinished", "Files waiting or being ingested.", lambda: library.ingestor.unfinished)
-    text = "Lowest measured recall@10 of the dense indexes in memory; 1 where all are searched exactly."
-    watch("dense_recall", text, lambda: min(library.indexes.recalls().values(), default=1.0))

@@ -160,3 +160,15 @@ class SourceSettings(Section):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+class WebhookSettings(Section):
+    """allow: hosts, addresses and networks that webhooks may call although they are not public, "hooks,10.0.0.0/8"."""
+
+    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    seconds: float = Field(default=15.0, gt=0, le=30, description="for an attempt; the receiver should answer at once")
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -33,6 +33,7 @@ from server.settings.sections import (
     Section,
     SourceSettings,
     StoreSettings,
+    WebhookSettings,
 )
 
 PREFIX = "RAGPOD_"
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     parsing: ParsingSettings = ParsingSettings()
     sources: SourceSettings = SourceSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

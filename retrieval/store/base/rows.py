@@ -20,6 +20,7 @@ from retrieval.store.base.values import (
     Passage,
     Progress,
     StoreFile,
+    Tried,
     UnknownCursor,
     VectorStore,
 )
@@ -63,6 +64,9 @@ ATTACHED = (
     .join(vector_stores, vector_stores.c.n == attachments.c.store)
     .join(files, files.c.n == attachments.c.file)
 )
+
+# Of the columns of `Tried`, where something was done that stays, or somebody has it all tried anew.
+TRIED_ANEW = dict.fromkeys(Tried._fields, 0)
 
 # Of `chunk_of`, in its order.
 CHUNK = (

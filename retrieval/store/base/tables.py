@@ -24,6 +24,7 @@ METADATA = MetaData()
 
 
 def _flag(name: str) -> Column[int]:
+    """0 or 1; or a number that begins at 0."""
     return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
@@ -139,6 +140,9 @@ store_files = Table(
     Column("files", Integer, nullable=False, server_default=text("1")),  # attachments that share it
     Column("owner", Identifier, nullable=False, server_default=text("''")),  # the vector store's, for the queue's turns
     Column("claimed_at", SECONDS),  # when a worker last took it up; the newest of an owner or a store was its last turn
+    # Since something was last done of it that stays (retrieval.store.base.values.Tried).
+    *(_flag(name) for name in ("deaths", "tries", "unforeseen")),
+    Column("waited", SECONDS, nullable=False, server_default=text("0")),
     CheckConstraint("status IN ('in_progress', 'completed', 'failed', 'cancelled')"),
     CheckConstraint("stage IN ('accepted', 'parsed', 'chunked', 'embedded', 'indexed')"),
     UniqueConstraint("store", "filename", "sha256"),
@@ -243,7 +247,9 @@ batches = Table(
     _of("vector_stores", "n", "store"),
     Column("created_at", LONG, nullable=False),
     _flag("cancelled"),
+    _flag("announced"),  # all of its files had ended, and who listens was told (retrieval/store/outbox)
     Index("batches_by_store", "store"),
+    Index("batches_unannounced", "store", **_where("announced = 0")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )

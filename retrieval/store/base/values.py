@@ -253,9 +253,20 @@ class Attempt(NamedTuple):
         return f"file version {self.version}, attempt {self.number}"
 
 
+class Tried(NamedTuple):
+    """In vain since something was done of a file version that stays (its passages, some of their vectors). deaths: of
+    processes that had claimed it. tries: that ended with an error; unforeseen: those of them that are. waited: seconds.
+    """
+
+    deaths: int = 0
+    tries: int = 0
+    unforeseen: int = 0
+    waited: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class IngestJob:
-    """What an ingest worker needs to know about a file version."""
+    """What an ingest worker needs to know about a file version. claimed_at: Unix seconds."""
 
     attempt: Attempt
     owner: str
@@ -266,6 +277,8 @@ class IngestJob:
     stage: FileStage
     visible: bool
     chunking: Chunking = field(default_factory=Chunking)
+    tried: Tried = field(default_factory=Tried)
+    claimed_at: float = 0.0
 
 
 class LogState(NamedTuple):

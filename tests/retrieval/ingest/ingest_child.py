@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from models.embedders.e5 import E5Embedder
 from retrieval.indexes.manager import IndexManager
+from retrieval.ingest.pace import Pace
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.store import Store
@@ -50,7 +51,7 @@ async def ingest(data_dir: Path, kind: str, point: int) -> None:
         event.listen(store.database._engine, "before_cursor_execute", die)
     elif kind == "rename":
         sys.addaudithook(lambda event, _: die() if event == "os.rename" else None)
-    ingestor = Ingestor(store, manager, embedder, Tokenizer.load())
+    ingestor = Ingestor(store, manager, embedder, Tokenizer.load(), pace=Pace(deaths=1_000, death_pause=0.0))
     await ingestor.start()
     vs = store.vector_stores.ensure("ann", "handbook").id
     for name, content in FILES:

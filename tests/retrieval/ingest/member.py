@@ -53,7 +53,7 @@ class Member:
 
 @asynccontextmanager
 async def member(
-    data_dir: Path, url: str, embedder: FakeEmbedder | None = None, *, workers: int = 4, pace: Pace = PACE
+    data_dir: Path, url: str | None, embedder: FakeEmbedder | None = None, *, workers: int = 4, pace: Pace = PACE
 ) -> AsyncIterator[Member]:
     tokenizer, embedder = Tokenizer.load(), embedder or FakeEmbedder()
     with (

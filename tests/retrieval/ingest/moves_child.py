@@ -8,20 +8,23 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Engine, event
 
 from retrieval.store.base.values import NotFound, StoreFile
-from tests.retrieval.ingest.fake_embedder import OWNER
+from tests.retrieval.ingest.fake_embedder import OWNER, PACE
 from tests.retrieval.ingest.ingest_child import die_at
 from tests.retrieval.ingest.member import Member, member
 from tests.retrieval.ingest.moves import Move, plan
 from tests.until import PATIENCE, until
 
+KILLED = replace(PACE, deaths=1_000, death_pause=0.0)  # by no file
+
 
 async def make(moves: Sequence[Move], first: int, data_dir: Path, url: str) -> None:
-    async with member(data_dir, url) as working:
+    async with member(data_dir, url, pace=KILLED) as working:
         for number in range(first, len(moves)):
             await done(working, moves[number])
             print("acknowledged", number, flush=True)

@@ -287,18 +287,6 @@ async def test_a_worker_rests_where_other_files_would_fare_no_better_and_another
         assert counted["one"] == 1
 
 
-async def test_what_has_failed_before_is_forgotten_when_nothing_is_left(bench: Bench) -> None:
-    await put_up(bench, 1)
-    embedder = FakeEmbedder()
-    embedder.before = odd
-    async with bench.ingestor(embedder, shared=True, pace=replace(PACE, first_pause=25)) as ingestor:
-        await until(lambda: len(ingestor._tries) == 1, PATIENCE)
-        (file,) = bench.store.attachments.page(OWNER, bench.vs).items
-        bench.store.attachments.cancel(OWNER, bench.vs, file.file_id)
-        await until(lambda: not ingestor._tries, PATIENCE)
-        assert bench.store.attachments.get(OWNER, bench.vs, file.file_id).status == "cancelled"
-
-
 async def test_who_waits_hears_of_what_another_has_settled(bench: Bench) -> None:
     async with bench.ingestor(FakeEmbedder(), workers=0, name="one", shared=True) as ingestor:
         file = await bench.add("a.txt", "alpha")

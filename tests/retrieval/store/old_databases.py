@@ -8,8 +8,8 @@ from typing import Any
 
 from alembic.script import ScriptDirectory
 
-from retrieval.store.base.tables import METADATA
 from retrieval.store.migrations import MIGRATIONS
+from retrieval.store.outbox.tables import METADATA
 
 FILENAME = "ragpod.db"
 SCRIPTS = ScriptDirectory(str(MIGRATIONS.folder), version_locations=[str(MIGRATIONS.folder)])
@@ -70,7 +70,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vector_stores": {"lexical": 0, "description": "", "expires_days": None, "expired": 0},
     "files": {"expires_at": None},
     "store_files": {"chunk_size": 180, "chunk_overlap": 40, "attempt": 0, "leased_by": None, "lease_until": None}
-    | {"warnings": None, "files": 1, "claimed_at": None},
+    | {"warnings": None, "files": 1, "claimed_at": None}
+    | {"deaths": 0, "tries": 0, "unforeseen": 0, "waited": 0.0},
+    "batches": {"announced": 0},
     "documents": {"composed": None},
 }
 Rows = dict[str, list[dict[str, Any]]]

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from retrieval.store.base.tables import store_files
-from retrieval.store.base.values import Attempt, IngestJob, StoreFile, Superseded
+from retrieval.store.base.values import Attempt, IngestJob, StoreFile, Superseded, Tried
 from retrieval.store.store import Store
 from retrieval.types import ParsedDocument
 from tests.databases import Time
-from tests.retrieval.publishing import attach, prepare
+from tests.retrieval.publishing import WORKER, attach, prepare, vector
 
 OWNER = "ann"
 LEASE = 60.0
@@ -202,3 +202,101 @@ def test_who_has_nothing_to_claim_waits_for_no_writer(store: Store) -> None:
     with ThreadPoolExecutor(1) as pool, store.database.write():
         assert pool.submit(store.queue.claim, "one", LEASE).result(10) is None
         assert pool.submit(store.queue.next_due).result(10) is None
+
+
+def tried(store: Store, version: int) -> Tried:
+    columns = [store_files.c[name] for name in Tried._fields]
+    with store.database.read() as db:
+        return Tried(*db.execute(select(*columns).where(store_files.c.version == version)).one())
+
+
+def test_a_claim_that_ends_without_a_word_is_a_death(store: Store, vs: str, time: Time) -> None:
+    version = attach(store, vs, "a.txt", "alpha").version
+    claimed(store)
+    store.queue.release_all("one")  # it was ended, and said so
+    assert claimed(store).tried.deaths == 0
+    store.queue.release_all("one", 60.0)  # it is known to be dead
+    assert claimed(store).tried.deaths == 1
+    time.now += LEASE
+    assert claimed(store).tried.deaths == 1, "its own lease ran out, while it could not renew it"
+    time.now += LEASE
+    assert claimed(store, "two").tried.deaths == 2
+    store.queue.release(Attempt(version, 5), tried=Tried(tries=1))
+    assert tried(store, version) == Tried(deaths=2, tries=1)
+
+
+def test_what_was_in_vain_is_kept_until_something_is_done_that_stays(store: Store, vs: str) -> None:
+    file = attach(store, vs, "a.txt", "alpha")
+    given = Tried(0, 4, 2, 17.5)
+    store.queue.release(claimed(store).attempt, tried=given)
+    job = claimed(store)
+    assert job.tried == given
+    store.queue.release(job.attempt)
+    assert claimed(store).tried == given
+    store.versions.set_stage(Attempt(file.version, 3), "parsed")
+    assert tried(store, file.version) == given, "a killed server parses it once more"
+    store.queue.release(Attempt(file.version, 3))
+    prepare(store, file.version, [ParsedDocument("alpha")], embed=False)
+    assert tried(store, file.version) == Tried()
+
+
+@pytest.mark.parametrize("how", ["vectors", "publish", "retry"])
+def test_tries_begin_anew_with(store: Store, vs: str, how: str) -> None:
+    file = attach(store, vs, "a.txt", "alpha")
+    prepare(store, file.version, [ParsedDocument("alpha")], embed=how == "publish")
+    store.queue.release_all(WORKER, 0.0)
+    job = claimed(store)
+    assert job.tried.deaths == 1
+    if how == "vectors":
+        (key,) = store.versions.pending_keys(job.attempt)
+        store.versions.save_vectors(job.attempt, [key], vector("alpha")[None], [b"code"])
+    elif how == "publish":
+        assert store.publishing.publish(job.attempt)
+    else:
+        store.publishing.fail(job.attempt, "worker_died", "it died")
+        store.attachments.retry(OWNER, vs, file.file_id)
+    assert tried(store, file.version) == Tried()
+
+
+def test_where_a_worker_died_it_has_one_file_at_a_time_beside_those_nobody_died_at(
+    store: Store, vs: str, time: Time
+) -> None:
+    versions = [attach(store, vs, f"{name}.txt", name).version for name in "abcd"]
+    for _ in range(3):
+        claimed(store)
+    store.queue.release_all("one", 60.0)
+    first = claimed(store)
+    assert (first.attempt.version, first.tried.deaths) == (versions[0], 1)
+    assert claimed(store).attempt.version == versions[3]
+    assert store.queue.claim("one", LEASE) is None
+    assert (store.queue.next_due("one") or 0) == time.now + LEASE
+    assert (store.queue.next_due("two") or 0) <= time.now
+    assert claimed(store, "two").attempt.version == versions[1]
+    store.queue.release(first.attempt, 5.0)
+    assert claimed(store).attempt.version == versions[2]
+
+
+def test_of_claims_at_once_one_has_a_file_that_somebody_died_at(store: Store, vs: str) -> None:
+    for i in range(6):
+        attach(store, vs, f"{i}.txt", str(i))
+        claimed(store)
+    store.queue.release_all("one", 60.0)
+    with ThreadPoolExecutor(4) as pool:
+        jobs = list(pool.map(lambda _: store.queue.claim("one", LEASE), range(8)))
+    assert len([job for job in jobs if job is not None]) == 1
+
+
+def test_what_two_have_died_at_rests_after_each_start(store: Store, vs: str, time: Time) -> None:
+    """A server that is killed again and again, whatever it does, condemns no file: it must live for a while first."""
+    attach(store, vs, "a.txt", "alpha")
+    for _ in range(2):
+        claimed(store)
+        store.queue.release_all("one", 60.0)
+    assert store.queue.claim("one", LEASE) is None
+    for _ in range(5):
+        time.now += 50
+        store.queue.release_all("one", 60.0)  # nothing was at it this time
+        assert store.queue.claim("one", LEASE) is None
+    assert store.queue.next_due("one") == time.now + 60
+    time.now += 60
+    assert claimed(store).tried.deaths == 2

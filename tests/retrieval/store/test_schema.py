@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from retrieval.database.engine import Database
 from retrieval.database.errors import NewerDatabase
 from retrieval.database.migration import upgrade
-from retrieval.store.base.tables import METADATA
 from retrieval.store.migrations import MIGRATIONS
+from retrieval.store.outbox.tables import METADATA
 from server.records.migrations import MIGRATIONS as RECORDS
 from server.records.tables import METADATA as RECORDS_METADATA
 from tests.databases import empty_database
