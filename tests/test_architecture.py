@@ -80,7 +80,7 @@ MAY_IMPORT = {
         "retrieval.store",
         "retrieval.store.base",
     },
-    "retrieval.sandbox": {"retrieval.parsing", "retrieval.parsing.base"},
+    "retrieval.sandbox": {"retrieval.parsing", "retrieval.parsing.base", "retrieval.parsing.pdf"},
     "retrieval.store": {
         "retrieval.blobs",
         "retrieval.database",
@@ -134,6 +134,7 @@ MAY_IMPORT = {
         "retrieval.database",
         "retrieval.evaluation",
         "retrieval.indexes",
+        "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
         "server.access",
@@ -164,7 +165,9 @@ MAY_IMPORT = {
     },
     "server.openai.retrieval": {
         "retrieval.ingest",
+        "retrieval.parsing",
         "retrieval.ranking",
+        "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
         "server.access",

@@ -8,6 +8,7 @@ in the ingestor's threads; the event loop never waits.
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from models.base import Embedder
 from retrieval.indexes.manager import IndexManager
@@ -15,11 +16,13 @@ from retrieval.ingest.completion import Completion
 from retrieval.ingest.lasting import ends_task, lasting
 from retrieval.ingest.leases import Leases
 from retrieval.ingest.pace import Pace, rung
+from retrieval.ingest.scans import Scans
 from retrieval.ingest.steps import Steps
 from retrieval.ingest.tries import Tries, passing
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.privacy import Kind
-from retrieval.sandbox.pool import InThreads, Parser
+from retrieval.sandbox.in_threads import InThreads
+from retrieval.sandbox.pool import Crowded, Parser
 from retrieval.store.base.values import IngestJob, StoreFile, Superseded
 from retrieval.store.store import Store
 from retrieval.threads import Threads
@@ -34,7 +37,8 @@ class Ingestor:
     workers: files worked on at once; the embedder runs one call at a time anyway, and parsing and disk overlap with it.
     name: of this ingestor among those that share the store's database, which `shared` says: the same after a restart,
     and nobody else's. Two of one name only undo each other's leases. masked: kinds of personal data, not stored.
-    parser: closed with this; None: files are parsed in this process.
+    parser: closed with this; None: files are parsed in this process. recognised: folder for the pages of a scan that
+    are recognised, until the whole file is; None: they are not kept.
 
     Nothing that is raised ends it, and no file stays with a worker that has died.
     """
@@ -52,16 +56,18 @@ class Ingestor:
         pace: Pace | None = None,
         masked: Sequence[Kind] = (),
         parser: Parser | None = None,
+        recognised: Path | None = None,
     ) -> None:
         self._store = store
         self._parser = parser or InThreads(workers)
         self._workers = workers
         self._pace = pace or Pace()
         self._threads = Threads(workers + 2, "ingest")  # one for each of the tasks
-        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, masked)
+        self._scans = Scans(recognised, self._threads, store.queue.in_progress)
+        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, self._scans, masked)
         self._tries: dict[int, Tries] = {}  # by version, of those that have failed here
         self._leases = Leases(
-            store.queue, self._threads, store.clock, self._tries.clear, worker=name, pace=self._pace, shared=shared
+            store.queue, self._threads, store.clock, self._nothing_left, worker=name, pace=self._pace, shared=shared
         )
         self._completion = Completion(
             store, manager, self._leases, self._threads, self._settled, self._pace.index_pause
@@ -76,6 +82,8 @@ class Ingestor:
         self._tasks.append(asyncio.create_task(lasting(self._completion.run), name="ingest-index"))
         renewing = lasting(self._leases.renew, pause=self._pace.renewal)
         self._tasks.append(asyncio.create_task(renewing, name="ingest-leases"))
+        sweeping = lasting(self._scans.sweep, pause=self._pace.renewal)
+        self._tasks.append(asyncio.create_task(sweeping, name="ingest-scans"))
 
     async def aclose(self) -> None:
         """Stops after the steps that are running; the rest is free for others, or for the next start."""
@@ -95,6 +103,11 @@ class Ingestor:
         or a lease was renewed.
         """
         return self._leases.unfinished
+
+    @property
+    def scans(self) -> Scans:
+        """Files that are being recognised here."""
+        return self._scans
 
     async def submit(
         self,
@@ -158,6 +171,9 @@ class Ingestor:
             log.info("%s", error)
             self._forget(job)
             return 0.0
+        if isinstance(error, Crowded):
+            await self._leases.give_back(job.attempt, self._scans.wait(job.attempt.version))
+            return 0.0
         tries = self._tries.setdefault(job.attempt.version, Tries(job.attempt.version, self._pace))
         if not tries.again(error) and await self._failed(job, *tries.verdict(error)):
             return 0.0
@@ -185,6 +201,10 @@ class Ingestor:
         self._tries.pop(job.attempt.version, None)
         self._leases.let_go(job.attempt)
         self._settled()
+
+    def _nothing_left(self) -> None:
+        self._tries.clear()
+        self._scans.nothing_left()
 
     def _settled(self) -> None:
         """Whoever waits looks again."""

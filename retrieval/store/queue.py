@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, null, or_, select, text, update
 
+from retrieval.database.constructs import any_of
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.tables import files, store_files, vector_stores
 from retrieval.store.base.values import Attempt, IngestJob
@@ -47,6 +48,7 @@ _RELEASE_IT = (
     .values(leased_by=null(), lease_until=null())
 )
 _COUNT = select(func.count()).select_from(store_files).where(_UNFINISHED)
+_OF_THESE = select(_V.version).where(any_of(_V.version, "versions"), _UNFINISHED)
 _EARLIEST = select(func.min(func.coalesce(_V.lease_until, 0.0))).where(_UNFINISHED)
 
 
@@ -141,6 +143,11 @@ class Queue(Repository):
         """Versions in progress, whoever holds them."""
         with self._database.one() as db:
             return db.execute(_COUNT).scalar_one()
+
+    def in_progress(self, versions: Collection[int]) -> set[int]:
+        """Those of them that are."""
+        with self._database.one() as db:
+            return set(db.scalars(_OF_THESE, {"versions": list(versions)}))
 
     def next_due(self) -> float | None:
         """Unix seconds from which on one may be claimed, 0 where that is at once; None: nothing is in progress."""

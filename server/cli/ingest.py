@@ -35,6 +35,18 @@ class Ingested:
     passages: int = 0
 
 
+class Scanned:
+    """Passes on how far the server is with recognising the pages of scans, to whoever shows progress by then."""
+
+    def __init__(self) -> None:
+        self.shown_by: Progress | None = None
+
+    def hear(self, name: str, attached: Json) -> None:
+        told = attached["ragpod"].get("ocr")
+        if self.shown_by:
+            self.shown_by.recognised(name, (told["pages_done"], told["pages"]) if told else None)
+
+
 async def run(where: Where, store: str | None, paths: Sequence[Path], *, as_json: bool) -> int:
     if not (sources := checked(walk(paths))):
         raise CommandError("no files found")
@@ -67,8 +79,9 @@ async def put(
     """
     store_id = await client.ensure_store(store)
     permits = asyncio.Semaphore(AT_ONCE)
-    works = [ingest(client, store_id, source, permits) for source in sources]
-    return await tell(store, works, as_json=as_json, only_failures=only_failures, failed=failed)
+    scanned = Scanned()
+    works = [ingest(client, store_id, source, permits, scanned) for source in sources]
+    return await tell(store, works, as_json=as_json, only_failures=only_failures, failed=failed, scanned=scanned)
 
 
 async def tell(
@@ -78,10 +91,13 @@ async def tell(
     as_json: bool = False,
     only_failures: bool = False,
     failed: set[str] | None = None,
+    scanned: Scanned | None = None,
 ) -> int:
-    """Of all of them at once; the rest as of `put`."""
+    """Of all of them at once; the rest as of `put`. scanned: what they hear of scans."""
     began, counts = time.monotonic(), Counter[Outcome]()
     with Progress(title, len(works), silent=as_json) as progress:
+        if scanned:
+            scanned.shown_by = progress
         tasks = [asyncio.create_task(work) for work in works]
         try:
             for finished in asyncio.as_completed(tasks):
@@ -126,9 +142,11 @@ def named(folder: Path) -> str:
     return folder.resolve().name
 
 
-async def ingest(client: Client, store_id: str, source: Source, permits: asyncio.Semaphore) -> Ingested:
+async def ingest(
+    client: Client, store_id: str, source: Source, permits: asyncio.Semaphore, scanned: Scanned
+) -> Ingested:
     """A file that cannot be read, or that the server refuses, is an outcome; a server that is gone is raised."""
-    return await outcome_of(source.name, lambda: _ingest(client, store_id, source), permits)
+    return await outcome_of(source.name, lambda: _ingest(client, store_id, source, scanned), permits)
 
 
 async def outcome_of(
@@ -150,12 +168,12 @@ async def outcome_of(
         return Ingested(name, outcome, round(time.monotonic() - began, 3), message, warnings, passages)
 
 
-async def _ingest(client: Client, store_id: str, source: Source) -> tuple[Outcome, Json]:
+async def _ingest(client: Client, store_id: str, source: Source, scanned: Scanned) -> tuple[Outcome, Json]:
     file_id = (await client.upload(source.name, await asyncio.to_thread(source.path.read_bytes)))["id"]
     known = await client.attached(store_id, file_id)
     if known and known["status"] == "completed":
         return "unchanged", known
-    attached = await client.attach(store_id, file_id)
+    attached = await client.attach(store_id, file_id, lambda heard: scanned.hear(source.name, heard))
     return ("added" if attached["status"] == "completed" else "failed"), attached
 
 
