@@ -18,8 +18,8 @@ MOST = 60_000_000  # bytes of a picture, and of a page's words
 
 
 def checked(png: bytes) -> tuple[int, int]:
-    """Width and height, in pixels. Raises Garbage where it is not exactly a header, one stream of whole rows and an end:
-    whoever opens it meets nothing else.
+    """Width and height, in pixels. Raises Garbage where it is not exactly a header, one stream of whole rows and an
+    end: whoever opens it meets nothing else.
     """
     if len(png) > MOST or png[:8] != _SIGNATURE:
         raise Garbage("no picture")
@@ -60,7 +60,8 @@ def _rows(pixels: memoryview, row: int, height: int) -> None:
 
 def packed_layer(layer: TextLayer) -> bytes:
     words = [
-        [word.text.encode(errors="replace").decode(), *(round(value, 2) for value in word.box)] for word in layer.words
+        [text.encode(errors="replace").decode(), *(round(value, 2) for value in box)]  # orjson takes no lone surrogates
+        for text, box in layer.words
     ]
     return orjson.dumps([layer.pages, layer.width, layer.height, words])
 

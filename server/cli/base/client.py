@@ -111,8 +111,8 @@ class Client:
         return await self._listed(f"/v1/vector_stores/{store_id}/files", query)
 
     async def attach(self, store_id: str, file_id: str, told: Callable[[Json], None] | None = None) -> Json:
-        """Indexes a file in a store and waits until that is done: the store file, completed or failed. told: is given it
-        whenever it was looked at.
+        """Indexes a file in a store and waits until that is done: the store file, completed or failed. told: is given
+        it whenever it was looked at.
         """
         path = f"/v1/vector_stores/{store_id}/files"
         return await self._ended(path, await self._json("POST", path, json={"file_id": file_id}), told)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -56,7 +56,12 @@ class Viewing:
 
     async def words(self, store: Store, owner: str, file: File, page: int) -> TextLayer:
         """Raises as `picture`."""
-        return await self._of(store, owner, file, lambda content: self._pool.words(content, file.filename, page))
+        drawn = partial(self._pool.picture, filename=file.filename, page=page, width=width)
+        return await self._of(store, owner, file, drawn)
+
+    async def words(self, store: Store, owner: str, file: File, page: int) -> TextLayer:
+        """Raises as `picture`."""
+        return await self._of(store, owner, file, partial(self._pool.words, filename=file.filename, page=page))
 
     async def _of(self, store: Store, owner: str, file: File, view: Callable[[bytes], Awaitable[T]]) -> T:
         """The file is read when its turn has come: those that wait hold no memory."""
@@ -88,8 +93,8 @@ async def page_of(
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     if_none_match: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Not OpenAI's. One page of a PDF, counted from 1. Without `format` an `Accept: application/json` asks for words too.
-    A picture is at most 16 million pixels large, so a very tall page may come narrower than `width`.
+    """Not OpenAI's. One page of a PDF, counted from 1. Without `format`, `Accept: application/json` asks for words. A
+    picture has at most 16 million pixels, so a very tall page may come narrower than `width`.
     """
     words = form == "words" or (form is None and "application/json" in accept and "image/" not in accept)
     file = await store.reads.run(store.files.get, owner, file_id)
