@@ -50,12 +50,6 @@ class Viewing:
 
     async def picture(self, store: Store, owner: str, file: File, page: int, width: int) -> bytes:
         """A PNG. Raises ApiError, NotFound."""
-        return await self._of(
-            store, owner, file, lambda content: self._pool.picture(content, file.filename, page, width)
-        )
-
-    async def words(self, store: Store, owner: str, file: File, page: int) -> TextLayer:
-        """Raises as `picture`."""
         drawn = partial(self._pool.picture, filename=file.filename, page=page, width=width)
         return await self._of(store, owner, file, drawn)
 
@@ -98,6 +92,8 @@ async def page_of(
     """
     words = form == "words" or (form is None and "application/json" in accept and "image/" not in accept)
     file = await store.reads.run(store.files.get, owner, file_id)
+    if not 0 < page < 1 << 31:
+        raise not_found("pages are counted from 1", param="page")
     tag = _tag(file, page, "words" if words else str(width))
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
     headers["X-Content-Type-Options"] = "nosniff"
