@@ -37,6 +37,7 @@ class Scans:
         self._folder, self._threads, self._in_progress = folder, threads, in_progress
         self._running: dict[int, Scan] = {}
         self._waiting: set[int] = set()
+        self._kept: set[int] = set()  # versions of which there may be something on disk
 
     def of(self, version: int, store_id: str) -> "Scan":
         """To be ended when the file has been read."""
@@ -67,11 +68,13 @@ class Scans:
     def nothing_left(self) -> None:
         """No version is in progress."""
         self._waiting.clear()
+        self._kept.clear()
 
     async def clear(self, version: int) -> None:
         """Its pages are passages now."""
         self._waiting.discard(version)
-        if self._folder is not None:
+        if self._folder is not None and version in self._kept:
+            self._kept.discard(version)
             await self._threads.run(_removed, self._folder / str(version))
 
     async def sweep(self) -> None:
@@ -79,6 +82,8 @@ class Scans:
         await self._threads.run(self._sweep)
 
     def _ended(self, version: int, scan: "Scan") -> None:
+        if scan.pages.total:
+            self._kept.add(version)
         if self._running.get(version) is scan:
             del self._running[version]
 

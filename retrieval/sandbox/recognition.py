@@ -165,7 +165,7 @@ class Recognition:
         if self.trouble is not None:
             return Unread("")
         try:
-            name = hashlib.sha256((await self._tesseract.languages()).encode() + b"\n" + picture).hexdigest()
+            name = await asyncio.to_thread(_digest, await self._tesseract.languages(), picture)
             words: str | Unread | None = await self._scan.kept(name)
             if words is None:
                 words = await self._tesseract.read(picture)
@@ -176,3 +176,7 @@ class Recognition:
             return Unread("")
         self._scan.done()
         return words
+
+
+def _digest(languages: str, picture: bytes) -> str:
+    return hashlib.sha256(languages.encode() + b"\n" + picture).hexdigest()

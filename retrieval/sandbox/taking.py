@@ -10,6 +10,7 @@ from retrieval.sandbox.pages import MOST
 from retrieval.sandbox.recognition import Clock, Recognition, Reply
 
 _WORDS = 1000  # bytes of a frame that only tells a number
+_PICTURE = 20_000_000  # bytes of one for OCR, which is grey
 
 
 class NoSuchPage(IndexError):
@@ -55,7 +56,7 @@ class Documents:
 
     @property
     def most(self) -> Mapping[bytes, int]:
-        pictures = {b"S": _WORDS, b"P": MOST} if self._recognition and not self.payloads else {}
+        pictures = {b"S": _WORDS, b"P": _PICTURE} if self._recognition and not self.payloads else {}
         return {b"D": self._left, **pictures}
 
     async def take(self, letter: bytes, payload: bytes, clock: Clock, reply: Reply) -> None:

@@ -18,7 +18,7 @@ log = logging.getLogger("ragpod.ingest")
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path.append(sys.argv[1]); from retrieval.sandbox.launch import main; main(sys.argv[2])"
-_LIBRARIES = ("/usr/lib", "/lib", "/lib64", "/usr/local/lib")
+_LIBRARIES = ("/usr/lib", "/lib", "/lib64", "/usr/local/lib", "/usr/share")
 _MEMORY = 2_000_000_000
 _OUTPUT = 20_000_000  # bytes of one page's words
 _TOLD = 4000  # bytes of what it says beside them
@@ -59,12 +59,14 @@ class Tesseract:
         self.ocr = ocr
         self._turns = asyncio.Semaphore(ocr.workers)
         self._looking = asyncio.Lock()
-        self._languages: str | None = None
+        self._languages = ""
 
     async def languages(self) -> str:
-        """Those of `ocr.languages` that are here; "" where there is no OCR. Looked for once. Raises OSError."""
+        """Those of `ocr.languages` that are here; "" where there is no OCR. Looked for until some are found. Raises
+        OSError.
+        """
         async with self._looking:
-            if self._languages is None:
+            if not self._languages:
                 found = await look()
                 wanted = self.ocr.languages.split("+")
                 here = [name for name in wanted if found and name in found.languages]
@@ -146,6 +148,7 @@ async def _started(arguments: list[str], ocr: Ocr) -> Process:
 def _prepared(arguments: list[str], ocr: Ocr) -> tuple[dict[str, object], dict[str, str]]:
     """What `launch` is to do, and its environment."""
     program = os.path.realpath(shutil.which("tesseract") or "tesseract")
+    home = Path(program).parents[1]  # with share/ beside bin/
     prefix = os.environ.get("TESSDATA_PREFIX", "")
     options = {
         "parent": os.getpid(),
@@ -154,7 +157,11 @@ def _prepared(arguments: list[str], ocr: Ocr) -> tuple[dict[str, object], dict[s
         "seconds": int(ocr.seconds) + 1,
         "program": program,
         "arguments": ["tesseract", *arguments],
-        "readable": [*_LIBRARIES, str(Path(program).parents[1]), *([prefix] if prefix else [])],
+        "readable": [
+            *_LIBRARIES,
+            str(home if home != Path("/") else Path(program).parent),
+            *([prefix] if prefix else []),
+        ],
     }
     environment = {"OMP_THREAD_LIMIT": "1"} | ({"TESSDATA_PREFIX": prefix} if prefix else {})
     if libraries := os.environ.get("LD_LIBRARY_PATH"):

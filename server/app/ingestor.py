@@ -64,6 +64,6 @@ def _parser(settings: Settings, ocr: "Ocr | None") -> "Parser":
 
     given = settings.parsing
     if not given.workers:
-        return InThreads(_WORKERS, ocr)
+        return InThreads(_WORKERS + (ocr.files if ocr else 0), ocr)
     confinement = Confinement(given.seconds, given.memory_bytes, nice=given.nice, files=given.files)
     return Pool(given.workers, confinement, ocr=ocr)

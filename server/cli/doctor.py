@@ -16,8 +16,7 @@ from retrieval.sandbox.tesseract import look
 from server.app.profile import options
 from server.cli.base.connection import load_settings
 from server.cli.base.terminal import say, say_json
-from server.settings.sections import ParsingSettings
-from server.settings.settings import config_file
+from server.settings.settings import Settings, config_file
 
 GIB = 1 << 30
 
@@ -27,7 +26,7 @@ def doctor(data: Path | None, *, as_json: bool) -> int:
     settings = load_settings(data_dir=data)
     chosen = options(settings)
     profiles = diagnose(chosen.models, chosen.engines)
-    machine = facts(settings.data_dir) | {"ocr": ocr(settings.parsing)}
+    machine = facts(settings.data_dir) | {"ocr": ocr(settings)}
     if as_json:
         named = [
             {"name": name, "runs": runnable(parts), "pieces": [asdict(part) for part in parts]}
@@ -59,8 +58,9 @@ def facts(data_dir: Path) -> dict[str, Any]:
     }
 
 
-def ocr(parsing: ParsingSettings) -> str:
-    """Of pictures of text, in words."""
+def ocr(settings: Settings) -> str:
+    """What recognises pictures of text, in words."""
+    parsing = settings.parsing
     install = "Debian's packages tesseract-ocr and tesseract-ocr-kor"
     if (found := asyncio.run(look())) is None:
         return f"none: scans fail with needs_ocr ({install})"

@@ -134,6 +134,9 @@ async def test_what_is_kept_of_settled_files_is_swept(tmp_path: Path) -> None:
     assert await scans.of(2, "vs").kept("another") is None
     await scans.sweep()
     assert sorted(os.listdir(tmp_path)) == ["2", "other"]
+    again = scans.of(2, "vs")
+    again.expect(1)
+    again.end()
     await scans.clear(2)
     assert sorted(os.listdir(tmp_path)) == ["other"]
     await threads.aclose()

@@ -1,6 +1,8 @@
 """Scans through a real child and a real tesseract, and children that lie about pictures."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -230,6 +232,36 @@ async def test_a_real_scan_of_three_pages() -> None:
     assert "COMPREHENSIVE MEDICAL REPORT" in document.text
     assert {region.page for region in document.regions} == {1, 2, 3}
     assert document.warning == "recognised by OCR, with its mistakes: pages 1-3"
+
+
+_PARENT = """
+import asyncio
+from retrieval.sandbox.tesseract import Ocr, Tesseract
+from tests.retrieval.parsing.pdf.files import pdf, said
+from tests.retrieval.sandbox.test_recognition import processes
+from retrieval.parsing.pdf import rendering
+async def main():
+    page = "".join(said(20, 20 + 8 * row, "many words to be read " * 8, 7) for row in range(95))
+    reading = asyncio.create_task(Tesseract(Ocr("eng")).read(rendering.render(pdf(page), 1, 2600)))
+    while not processes("stdin"):
+        await asyncio.sleep(0.01)
+    print(*processes("stdin"), flush=True)
+    await reading
+asyncio.run(main())
+"""
+
+
+@TESSERACT
+def test_tesseract_ends_with_a_server_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        (pid,) = parent.stdout.readline().split()
+        assert Path(f"/proc/{pid}").exists()
+        parent.kill()
+    until = time.monotonic() + PATIENCE
+    while Path(f"/proc/{pid}").exists() and b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2]:
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.02)
 
 
 def processes(name: str) -> list[int]:
