@@ -151,10 +151,12 @@ class Recognition:
             self._seated = False
 
     async def _answer(self, picture: bytes, before: asyncio.Task[None] | None, clock: Clock, reply: Reply) -> None:
-        words = await self.words(picture)
-        if before is not None:
-            await asyncio.wait([before])
-        clock.go_on()
+        try:
+            words = await self.words(picture)
+            if before is not None:
+                await asyncio.wait([before])
+        finally:  # a child that gets no answer has its time
+            clock.go_on()
         if isinstance(words, Unread):
             await reply(frame(b"N", words.reason.encode()))
         else:
