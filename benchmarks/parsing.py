@@ -20,7 +20,8 @@ from pathlib import Path
 from benchmarks.stores import OWNER, filled, opened, sentence
 from retrieval.parsing import ParseError
 from retrieval.ranking.search import Retriever
-from retrieval.sandbox.pool import Confinement, InThreads, Parser, Pool
+from retrieval.sandbox.in_threads import InThreads
+from retrieval.sandbox.pool import Confinement, Parser, Pool
 from retrieval.store.base.values import NamedStore
 from retrieval.types import SearchParams
 

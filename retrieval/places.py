@@ -21,6 +21,20 @@ class Box(NamedTuple):
     y1: float
 
 
+class Word(NamedTuple):
+    text: str
+    box: Box
+
+
+class TextLayer(NamedTuple):
+    """Of one page. pages: of the file. width, height: of the page, in points, as it is shown."""
+
+    pages: int
+    width: float
+    height: float
+    words: list[Word]
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """text[start:end] of the document, a line or less where there is a box.

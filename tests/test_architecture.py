@@ -80,7 +80,7 @@ MAY_IMPORT = {
         "retrieval.store",
         "retrieval.store.base",
     },
-    "retrieval.sandbox": {"retrieval.parsing", "retrieval.parsing.base"},
+    "retrieval.sandbox": {"retrieval.parsing", "retrieval.parsing.base", "retrieval.parsing.pdf"},
     "retrieval.store": {
         "retrieval.blobs",
         "retrieval.database",
@@ -137,6 +137,7 @@ MAY_IMPORT = {
         "retrieval.database",
         "retrieval.evaluation",
         "retrieval.indexes",
+        "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
         "server.access",
@@ -176,7 +177,9 @@ MAY_IMPORT = {
     },
     "server.openai.retrieval": {
         "retrieval.ingest",
+        "retrieval.parsing",
         "retrieval.ranking",
+        "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
         "server.access",

@@ -11,6 +11,7 @@ from retrieval.store.store import Store
 if TYPE_CHECKING:  # they load heavy libraries
     from retrieval.indexes.consistency import Difference
     from retrieval.indexes.manager import IndexManager
+    from retrieval.ingest.scans import Scans
     from retrieval.ingest.worker import Ingestor
 
 
@@ -55,6 +56,11 @@ class Documents:
         attached = await self._store.writes.run(self._store.attachments.retry, owner, store_id, file_id)
         self._ingestor.take_up()
         return attached
+
+    @property
+    def scans(self) -> "Scans":
+        """Files that are being recognised, by this process; not those of others that share the store."""
+        return self._ingestor.scans
 
     async def differences(self, owner: str) -> list["Difference"]:
         """Between the owner's vector stores and their indexes. One call at a time: each reads everything."""

@@ -38,6 +38,10 @@ class IngestQueue(Protocol):
         """How many versions are in progress."""
         ...
 
+    def in_progress(self, versions: Collection[int]) -> set[int]:
+        """Those of them that are."""
+        ...
+
     def next_due(self, worker: str = "") -> float | None:
         """Unix seconds by the store's clock, when the earliest lease or pause ends of what this worker may claim then;
         a time that is over where a version may be claimed now. None: there is none in progress.

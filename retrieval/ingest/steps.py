@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from models.base import Embedder
+from retrieval.ingest.scans import Scans
 from retrieval.passages import blocks
 from retrieval.passages.chunking import chunk
 from retrieval.passages.identity import identify
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.passages.windows import passage_vectors
 from retrieval.privacy import Kind, mask_all
-from retrieval.sandbox.pool import Parser
+from retrieval.sandbox.pool import Crowded, Parser
 from retrieval.store.base.values import IngestJob, Superseded
 from retrieval.store.store import Store
 from retrieval.threads import Threads
@@ -26,7 +27,9 @@ _LOOK_SECONDS = 1.0  # between two looks whether the file that is being parsed i
 
 
 class Steps:
-    """masked: the kinds of personal data that are made unreadable before anything is stored."""
+    """masked: the kinds of personal data that are made unreadable before anything is stored. scans: of files that need
+    OCR.
+    """
 
     def __init__(
         self,
@@ -35,9 +38,11 @@ class Steps:
         tokenizer: Tokenizer,
         threads: Threads,
         parser: Parser,
+        scans: Scans,
         masked: Sequence[Kind] = (),
     ) -> None:
         self._parser = parser
+        self._scans = scans
         self._masked = masked
         self._store = store
         self._embedder = embedder
@@ -56,13 +61,16 @@ class Steps:
     async def publish(self, job: IngestJob) -> bool:
         """Every step up to a visible version; False where it must be taken up again (see Store.publish).
 
-        Raises Superseded, and what a step raises.
+        Raises Superseded, Crowded, and what a step raises.
         """
         if job.stage in ("accepted", "parsed"):
+            if self._parser.crowded and self._scans.waits(job.attempt.version):
+                raise Crowded
             content = await self._threads.run(self._content, job)
             parsed = await self._parsed(job, content)
             del content
             await self._threads.run(self._prepare, job, parsed)
+            await self._scans.clear(job.attempt.version)
         await self._embed(job)
         return await self._threads.run(self._store.publishing.publish, job.attempt)
 
@@ -73,8 +81,9 @@ class Steps:
         return self._store.files.content(job.owner, job.file_id)
 
     async def _parsed(self, job: IngestJob, content: bytes) -> list[ParsedDocument]:
-        """Raises ParseError; Superseded as soon as nobody wants it any more: then its parser is ended."""
-        parsing = asyncio.ensure_future(self._parser.parse(content, job.filename, job.media_type))
+        """Raises ParseError, Crowded; Superseded as soon as nobody wants it any more: then its parser is ended."""
+        scan = self._scans.of(job.attempt.version, job.store_id)
+        parsing = asyncio.ensure_future(self._parser.parse(content, job.filename, job.media_type, scan))
         try:
             while not (await asyncio.wait([parsing], timeout=_LOOK_SECONDS))[0]:
                 await self._threads.run(self._store.versions.pending_keys, job.attempt)  # raises Superseded
@@ -83,6 +92,7 @@ class Steps:
             if not parsing.done():
                 parsing.cancel()
                 await asyncio.wait([parsing])
+            scan.end()
 
     def _prepare(self, job: IngestJob, parsed: Sequence[ParsedDocument]) -> None:
         """Documents to pending chunks. Raises Superseded."""

@@ -8,6 +8,7 @@ in the ingestor's threads; the event loop never waits.
 import asyncio
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from models.base import Embedder
 from retrieval.indexes.manager import IndexManager
@@ -15,11 +16,13 @@ from retrieval.ingest.completion import Completion
 from retrieval.ingest.lasting import ends_task, lasting
 from retrieval.ingest.leases import Leases
 from retrieval.ingest.pace import Pace, rung
+from retrieval.ingest.scans import Scans
 from retrieval.ingest.steps import Steps
 from retrieval.ingest.tries import deadly, gives_up, passing, tried_by, verdict
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.privacy import Kind
-from retrieval.sandbox.pool import InThreads, Parser
+from retrieval.sandbox.in_threads import InThreads
+from retrieval.sandbox.pool import Crowded, Parser
 from retrieval.store.base.values import IngestJob, StoreFile, Superseded
 from retrieval.store.store import Store
 from retrieval.threads import Threads
@@ -34,7 +37,8 @@ class Ingestor:
     workers: files worked on at once; the embedder runs one call at a time anyway, and parsing and disk overlap with it.
     name: of this ingestor among those that share the store's database, which `shared` says: the same after a restart,
     and nobody else's. Two of one name only undo each other's leases. masked: kinds of personal data, not stored.
-    parser: closed with this; None: files are parsed in this process.
+    parser: closed with this; None: files are parsed in this process. recognised: folder for the pages of a scan that
+    are recognised, until the whole file is; None: they are not kept.
 
     Nothing that is raised ends it, and no file stays with a worker that has died.
     """
@@ -52,13 +56,15 @@ class Ingestor:
         pace: Pace | None = None,
         masked: Sequence[Kind] = (),
         parser: Parser | None = None,
+        recognised: Path | None = None,
     ) -> None:
         self._store = store
         self._parser = parser or InThreads(workers)
         self._workers = workers
         self._pace = pace or Pace()
         self._threads = Threads(workers + 2, "ingest")  # one for each of the tasks
-        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, masked)
+        self._scans = Scans(recognised, self._threads, store.queue.in_progress)
+        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, self._scans, masked)
         self._leases = Leases(store.queue, self._threads, store.clock, worker=name, pace=self._pace, shared=shared)
         self._completion = Completion(
             store, manager, self._leases, self._threads, self._settled, self._pace.index_pause
@@ -73,6 +79,8 @@ class Ingestor:
         self._tasks.append(asyncio.create_task(lasting(self._completion.run), name="ingest-index"))
         renewing = lasting(self._leases.renew, pause=self._pace.renewal)
         self._tasks.append(asyncio.create_task(renewing, name="ingest-leases"))
+        sweeping = lasting(self._scans.sweep, pause=self._pace.renewal)
+        self._tasks.append(asyncio.create_task(sweeping, name="ingest-scans"))
 
     async def aclose(self) -> None:
         """Stops after the steps that are running; the rest is free for others, or for the next start."""
@@ -92,6 +100,11 @@ class Ingestor:
         or a lease was renewed.
         """
         return self._leases.unfinished
+
+    @property
+    def scans(self) -> Scans:
+        """Files that are being recognised here."""
+        return self._scans
 
     async def submit(
         self,
@@ -158,6 +171,9 @@ class Ingestor:
         if isinstance(error, Superseded):
             log.info("%s", error)
             self._forget(job)
+            return 0.0
+        if isinstance(error, Crowded):
+            await self._leases.give_back(job.attempt, self._scans.wait(job.attempt.version))
             return 0.0
         tried = tried_by(job, error, self._pace, self._store.clock())
         if gives_up(job, error, tried, self._pace) and await self._failed(job, *verdict(error, tried)):

@@ -12,6 +12,7 @@ import importlib
 from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.base.limits import Limits, within
 from retrieval.parsing.base.nesting import Nesting, warned
+from retrieval.parsing.base.recognition import Recognise
 from retrieval.parsing.formats import detect
 from retrieval.types import ParsedDocument
 
@@ -20,11 +21,17 @@ __all__ = ["Limits", "ParseError", "parse"]
 _USUAL = Limits()
 
 
-def parse(content: bytes, filename: str, media_type: str = "", limits: Limits = _USUAL) -> list[ParsedDocument]:
+def parse(
+    content: bytes,
+    filename: str,
+    media_type: str = "",
+    limits: Limits = _USUAL,
+    recognise: Recognise | None = None,
+) -> list[ParsedDocument]:
     """The documents of one file: one, or one a row for CSV and JSONL, one a file inside it for archives and mail; none
-    of them empty. Raises ParseError.
+    of them empty. recognise: for pictures of text, at any depth; None: there is no OCR. Raises ParseError.
     """
-    return _read(content, filename, media_type, limits, Nesting.outermost(limits, _read))
+    return _read(content, filename, media_type, limits, Nesting.outermost(limits, _read, recognise))
 
 
 def _read(content: bytes, filename: str, media_type: str, limits: Limits, nesting: Nesting) -> list[ParsedDocument]:
@@ -33,8 +40,8 @@ def _read(content: bytes, filename: str, media_type: str, limits: Limits, nestin
     within(limits.bytes, len(content), "bytes")
     format, told = detect(content, filename, media_type, limits)
     parser = importlib.import_module(format.module)
-    arguments = (content, filename, limits, nesting) if format.holds else (content, filename, limits)
-    documents: list[ParsedDocument] = parser.parse(*arguments)
+    more = (nesting,) if format.holds else (nesting.recognise,) if format.pictured else ()
+    documents: list[ParsedDocument] = parser.parse(content, filename, limits, *more)
     kept = [document for document in documents if document.text and not document.text.isspace()]
     if not kept:
         raise ParseError("empty_file", "it holds no text")

@@ -13,7 +13,8 @@ class Format:
     """`module` holds `parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]`; imported late.
 
     binary: known by its content, so that a name alone does not make it one. holds: other files, read by a fourth
-    argument, retrieval.parsing.base.nesting.Nesting.
+    argument, retrieval.parsing.base.nesting.Nesting. pictured: it may hold pictures of text; its fourth argument is
+    retrieval.parsing.base.recognition.Recognise, or None.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Format:
     media_types: tuple[str, ...]
     binary: bool = False
     holds: bool = False
+    pictured: bool = False
 
 
 _CODE = ".py .js .ts .java .kt .c .h .cpp .cs .go .rs .rb .php .sh .sql .css .json .yaml .yml .toml .ini .cfg .conf"
@@ -38,7 +40,14 @@ FORMATS = (
         (".jsonl", ".ndjson"),
         ("application/jsonl", "application/x-ndjson", "application/x-jsonlines", "application/jsonlines"),
     ),
-    Format("PDF", "retrieval.parsing.pdf.parser", (".pdf",), ("application/pdf", "application/x-pdf"), binary=True),
+    Format(
+        "PDF",
+        "retrieval.parsing.pdf.parser",
+        (".pdf",),
+        ("application/pdf", "application/x-pdf"),
+        binary=True,
+        pictured=True,
+    ),
     Format(
         "Word",
         "retrieval.parsing.office.docx",

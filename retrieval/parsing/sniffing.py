@@ -58,12 +58,12 @@ def kind(content: bytes, limits: Limits) -> str | None:
     Raises ParseError encrypted_file, unsupported_file (with what to do), invalid_file for a damaged container.
     """
     head = content[:_HEAD]
-    if b"%PDF-" in head:
-        return "PDF"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         return _of_zip(content, limits)
     if head.startswith(_OLE):
         return _of_ole(content)
+    if b"%PDF-" in head:  # after what stands at the very beginning: an archive may hold a PDF as it is
+        return "PDF"
     if head.startswith(_HWP):
         raise ParseError("unsupported_file", "it is a document of Hangul 2.1 or 3: save it as HWPX and send it again")
     if head.lstrip().startswith(b"{\\rtf"):

@@ -1,5 +1,7 @@
 """Parsing in limited child processes: what a hostile or broken file does there reaches neither server nor disk.
 
-Door: pool.
-Imports: retrieval.parsing, retrieval.parsing.base.
+Tesseract is one more program that is confined so, whose pictures come from such a child.
+
+Door: in_threads, pool, tesseract.
+Imports: retrieval.parsing, retrieval.parsing.base, retrieval.parsing.pdf.
 """

@@ -36,8 +36,10 @@ def join_parent(parent: int, nice: int) -> None:
     os.nice(nice)
 
 
-def confine(readable: Sequence[str]) -> list[str]:
-    """For good. readable: folders of the libraries. What could not be done, in words."""
+def confine(readable: Sequence[str], *, but_exec: bool = False) -> list[str]:
+    """For good. readable: folders of the libraries. but_exec: it is about to become another program, which inherits all
+    of this. What could not be done, in words.
+    """
     time.tzset()  # reads /etc/localtime now
     missing = []
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -48,7 +50,7 @@ def confine(readable: Sequence[str]) -> list[str]:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         missing.append("no PR_SET_NO_NEW_PRIVS")
-    missing += [problem for problem in (_read_alone(libc, readable), refuse_system_calls()) if problem]
+    missing += [problem for problem in (_read_alone(libc, readable), refuse_system_calls(but_exec=but_exec)) if problem]
     return missing
 
 
@@ -59,6 +61,13 @@ def limit_file(memory: int, seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, resource.RLIM_INFINITY))
     if mapped := _pages(0):  # macOS does not keep RLIMIT_AS
         resource.setrlimit(resource.RLIMIT_AS, (mapped + memory, resource.RLIM_INFINITY))
+
+
+def extend_time(seconds: int) -> None:
+    """Of CPU, as the file turns out to need them."""
+    cpu, most = resource.getrlimit(resource.RLIMIT_CPU)
+    if cpu != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu + seconds, most))
 
 
 def lift_memory() -> None:

@@ -1,7 +1,11 @@
 """What passes through the pipes, as plain data: a child that a file has taken over can send lies, but no objects.
 
 A frame is a letter, eight bytes of its length and that many bytes. To the child: "Q" a request, then "B" the file. From
-it: "H" once, ready; "D" a list of documents, as often as needed; then "E" the end, or "F" a failure.
+it: "H" once, ready; then to a request what was asked for, and "E" the end, or "F" a failure.
+
+Asked to parse: "D" a list of documents, as often as needed. Before, where it may ask for OCR: "S" how many pages of a
+scan there are, "P" a page's picture; each picture is answered in its turn, by "T" tesseract's words or "N" why there
+are none. Asked for one page: "P" its picture, or "W" its words.
 """
 
 import base64
@@ -22,6 +26,8 @@ _EDGES = 16  # bytes of a character's box
 _TOGETHER = 1 << 18  # characters of text in one list, about
 _KINDS = frozenset(get_args(BlockKind))
 CODES = frozenset(get_args(ParseErrorCode))
+NO_PAGE = "no_page"  # a code beside them: it has no such page
+PICTURE_SECONDS = 10  # for drawing one, of wall and of CPU time
 
 
 class Garbage(ValueError):

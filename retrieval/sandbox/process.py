@@ -1,4 +1,4 @@
-"""One child, seen from the server: started, given a file, killed."""
+"""One child, seen from the server: started, given a file, asked for what is in it, killed."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,9 @@ from typing import Any, Self
 import orjson
 
 from retrieval.parsing import Limits, ParseError
-from retrieval.sandbox.frames import CODES, HEAD, Garbage, frame, head
+from retrieval.sandbox.frames import CODES, HEAD, NO_PAGE, Garbage, frame, head
+from retrieval.sandbox.recognition import Clock, Recognition
+from retrieval.sandbox.taking import Documents, One, Taking
 
 log = logging.getLogger("ragpod.ingest")
 
@@ -80,7 +83,7 @@ class Child:
         child = cls(process, confinement)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                letter, payload = await child._frame(_FRAME_WORDS)
+                letter, payload = await child._frame({b"H": _FRAME_WORDS})
             if letter != b"H":
                 raise Garbage("no greeting")
             child.missing = tuple(orjson.loads(payload)["missing"])
@@ -100,27 +103,55 @@ class Child:
     def alive(self) -> bool:
         return self._process.returncode is None
 
-    async def parse(self, content: bytes, filename: str, media_type: str, limits: Limits) -> list[bytes]:
-        """Lists of documents as they came, for `frames.unpacked`. After anything but ParseErrors of the file's own,
-        the child is of no more use: `usable` tells. Raises ParseError, Killed.
+    async def parse(
+        self,
+        content: bytes,
+        filename: str,
+        media_type: str,
+        limits: Limits,
+        recognition: Recognition | None = None,
+    ) -> list[bytes]:
+        """Lists of documents as they came, for `frames.unpacked`. recognition: of the pictures of text in it.
+
+        After anything but ParseErrors of the file's own, the child is of no more use: `alive` tells. Raises ParseError,
+        Killed.
         """
-        wall = self._confinement.wall(len(content))
         request = {
+            "do": "parse",
             "filename": filename.encode(errors="replace").decode(),
             "media_type": media_type,
             "limits": asdict(limits),
-            "seconds": int(wall) + 1,
-            "memory": self._confinement.memory_bytes,
+            "ocr": recognition.allowed if recognition else None,
         }
+        taking = Documents(self._confinement.output_bytes, recognition)
+        await self._asked(request, content, taking)
+        return taking.payloads
+
+    async def picture(self, content: bytes, page: int, width: int) -> bytes:
+        """A PNG, for `pages.checked`. Raises as `parse`, and NoSuchPage."""
+        taking = One(b"P")
+        await self._asked({"do": "picture", "page": page, "width": width}, content, taking)
+        return taking.payload
+
+    async def words(self, content: bytes, page: int) -> bytes:
+        """For `pages.unpacked_layer`. Raises as `picture`."""
+        taking = One(b"W")
+        await self._asked({"do": "words", "page": page}, content, taking)
+        return taking.payload
+
+    async def _asked(self, request: dict[str, Any], content: bytes, taking: Taking) -> None:
+        """Raises ParseError, Killed, and what `taking` has met."""
+        wall = self._confinement.wall(len(content))
+        request |= {"seconds": int(wall) + 1, "memory": self._confinement.memory_bytes}
         self.served += 1
         try:
-            async with asyncio.timeout(wall):
+            async with asyncio.timeout(wall) as timeout:
                 sending = asyncio.ensure_future(self._send(request, content))
                 try:
-                    return await self._received()
+                    failure = await self._received(taking, Clock(timeout))
                 finally:
                     sending.cancel()
-                    await asyncio.wait([sending])
+                    await asyncio.gather(sending, taking.end(), return_exceptions=True)
         except TimeoutError:
             await self.kill()
             raise _failed(f"reading it took longer than {wall:.0f} s") from None
@@ -132,6 +163,8 @@ class Child:
         except asyncio.CancelledError:
             await self.kill()
             raise
+        if (trouble := taking.trouble or failure) is not None:
+            raise trouble
 
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -172,32 +205,37 @@ class Child:
                 self._in.write(view[first : first + _SLICE])
                 await self._in.drain()
 
-    async def _received(self) -> list[bytes]:
-        documents: list[bytes] = []
-        left = self._confinement.output_bytes
+    async def _reply(self, answer: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._in.write(answer)
+            await self._in.drain()
+
+    async def _received(self, taking: Taking, clock: Clock) -> Exception | None:
+        """To its end; the failure that it may tell."""
         while True:
-            letter, payload = await self._frame(left)
-            if letter == b"D":
-                left -= len(payload) + HEAD
-                documents.append(payload)
-                continue
+            letter, payload = await self._frame(taking.most)
             if letter not in (b"E", b"F"):
-                raise Garbage("an unknown frame")
+                await taking.take(letter, payload, clock, self._reply)
+                continue
             told = _told(payload)
             self.resident = told["resident"]
             self.resident_at_first = self.resident_at_first or self.resident
             if letter == b"E":
-                return documents
+                taking.check_whole()
+                return None
             if told.get("trace"):
                 log.error("a parser failed:\n%s", told["trace"])
-            raise ParseError(told["code"], told["message"])
+            if told["code"] == NO_PAGE:
+                return taking.no_page(told["message"])
+            return ParseError(told["code"], told["message"])
 
-    async def _frame(self, most: int) -> tuple[bytes, bytes]:
-        """Raises Garbage, EOFError."""
+    async def _frame(self, most: Mapping[bytes, int]) -> tuple[bytes, bytes]:
+        """most: bytes of it, by letter; an end or a failure may always come. Raises Garbage, EOFError."""
         letter, length = head(await self._out.readexactly(HEAD))
-        if letter not in (b"H", b"D", b"E", b"F"):
+        limit = _FRAME_WORDS if letter in (b"E", b"F") else most.get(letter)
+        if limit is None:
             raise Garbage("an unknown frame")
-        if length > (most if letter == b"D" else _FRAME_WORDS):
+        if length > limit:
             raise Garbage("more than one file may give")
         return letter, await self._out.readexactly(length)
 
@@ -208,7 +246,7 @@ def _told(payload: bytes) -> dict[str, Any]:
         told = orjson.loads(payload)
         code, resident = told.get("code", "parser_failed"), told["resident"]
         words = [told.get(name, "") for name in ("message", "trace")]
-        sound = code in CODES and type(resident) is int and all(type(each) is str for each in words)
+        sound = code in (*CODES, NO_PAGE) and type(resident) is int and all(type(each) is str for each in words)
     except (ValueError, TypeError, KeyError, AttributeError):
         raise Garbage("an unreadable end") from None
     if not sound:

@@ -21,13 +21,16 @@ _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """architecture: AUDIT_ARCH_*. refused: with EPERM. own: allowed for the process's own id (0 or its number)."""
+    """architecture: AUDIT_ARCH_*. refused: with EPERM. exec: too, but for who is about to become another program. own:
+    allowed for the process's own id (0 or its number).
+    """
 
     architecture: int
     seccomp: int
     clone: int
     clone3: int
     own: tuple[int, ...]
+    exec: tuple[int, ...]
     refused: tuple[int, ...]
 
 
@@ -39,9 +42,10 @@ _MACHINES = {
         clone=56,
         clone3=435,
         own=(62, 234, 302),  # kill, tgkill, prlimit64
+        exec=(59, 322),  # execve, execveat
         refused=(
             *(41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 288, 299, 307),  # socket … socketpair, accept4, *mmsg
-            *(57, 58, 59, 322),  # fork, vfork, execve, execveat
+            *(57, 58),  # fork, vfork
             *(101, 129, 200, 297, 310, 311),  # ptrace, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo, process_vm_*
             *(155, 161, 163, 165, 166, 167, 169, 175, 176, 246, 272, 308, 313),  # mounts, roots, modules, namespaces
             *(248, 249, 250, 298, 304, 319, 321, 323),  # keys, perf, file handles, memfd, bpf, userfaultfd
@@ -54,9 +58,9 @@ _MACHINES = {
         clone=220,
         clone3=435,
         own=(129, 131, 261),
+        exec=(221, 281),
         refused=(
             *(198, 199, 200, 201, 202, 203, 206, 207, 211, 212, 242, 243, 269),
-            *(221, 281),
             *(117, 138, 130, 240, 270, 271),
             *(41, 51, 89, 40, 39, 224, 142, 105, 106, 104, 97, 268, 273),
             *(217, 218, 219, 241, 265, 279, 280, 282),
@@ -66,12 +70,13 @@ _MACHINES = {
 }
 
 
-def refuse_system_calls() -> str:
+def refuse_system_calls(*, but_exec: bool = False) -> str:
     """For all threads, for good. What kept it from that; "" where it holds. Needs PR_SET_NO_NEW_PRIVS."""
     machine = _MACHINES.get(platform.machine())
     if machine is None or platform.system() != "Linux":
         return f"no system call filter on {platform.system()} {platform.machine()}"
-    program = _program(machine, os.getpid())
+    refused = machine.refused if but_exec else (*machine.refused, *machine.exec)
+    program = _program(machine, os.getpid(), refused)
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -80,7 +85,7 @@ def refuse_system_calls() -> str:
     return ""
 
 
-def _program(machine: _Machine, process: int) -> bytes:
+def _program(machine: _Machine, process: int, numbers: tuple[int, ...]) -> bytes:
     """Each test ends in a verdict or falls through to the next. struct sock_filter: code, jumps, operand."""
     refused = _step(_RETURN, _ERRNO | errno.EPERM)
     lines = [
@@ -96,7 +101,7 @@ def _program(machine: _Machine, process: int) -> bytes:
     for number in machine.own:
         lines += [_step(_EQUAL, number, 0, 5), _step(_LOAD, _FIRST_ARGUMENT), _step(_EQUAL, process, 2, 0)]
         lines += [_step(_EQUAL, 0, 1, 0), refused, _step(_RETURN, _ALLOW)]
-    for number in machine.refused:
+    for number in numbers:
         lines += [_step(_EQUAL, number, 0, 1), refused]
     return b"".join([*lines, _step(_RETURN, _ALLOW)])
 

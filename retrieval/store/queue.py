@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, Select, Update, and_, bindparam, func, null, or_, select, text, update
 
+from retrieval.database.constructs import any_of
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.tables import files, store_files, vector_stores
 from retrieval.store.base.values import Attempt, IngestJob, Tried
@@ -63,6 +64,7 @@ _REST = (
     update(store_files).where(_V.version == bindparam("of_version"), *_ILL_FAMED).values(lease_until=bindparam("until"))
 )
 _COUNT = select(func.count()).select_from(store_files).where(_UNFINISHED)
+_OF_THESE = select(_V.version).where(any_of(_V.version, "versions"), _UNFINISHED)
 _EARLIEST = select(func.min(func.coalesce(_V.lease_until, 0.0))).where(_UNFINISHED)
 _EARLIEST_ALONE = _EARLIEST.where(_ALLOWED)
 
@@ -185,6 +187,11 @@ class Queue(Repository):
         """Versions in progress, whoever holds them."""
         with self._database.one() as db:
             return db.execute(_COUNT).scalar_one()
+
+    def in_progress(self, versions: Collection[int]) -> set[int]:
+        """Those of them that are."""
+        with self._database.one() as db:
+            return set(db.scalars(_OF_THESE, {"versions": list(versions)}))
 
     def next_due(self, worker: str = "") -> float | None:
         """Unix seconds from which on this worker may claim one, 0 where that is at once; None: nothing is in progress,

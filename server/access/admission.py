@@ -8,11 +8,11 @@ from server.answering.failures import QueueFull, QueueTimeout
 
 
 class Admission:
-    """At most `answers` at once; `queue` more may wait `seconds` each, in order of arrival."""
+    """At most `answers` at once; `queue` more may wait `seconds` each, in order of arrival. what: is waited for."""
 
-    def __init__(self, answers: int, queue: int, seconds: float) -> None:
+    def __init__(self, answers: int, queue: int, seconds: float, what: str = "answer") -> None:
         self._permits = asyncio.Semaphore(answers)
-        self._queue, self._seconds = queue, seconds
+        self._queue, self._seconds, self._what = queue, seconds, what
         self.running = 0
         self.waiting = 0
 
@@ -29,12 +29,12 @@ class Admission:
 
     async def _permit(self) -> None:
         if self._permits.locked() and self.waiting >= self._queue:
-            raise QueueFull("too many answers are waiting")
+            raise QueueFull(f"too many {self._what}s are waiting")
         self.waiting += 1
         try:
             async with asyncio.timeout(self._seconds):
                 await self._permits.acquire()
         except TimeoutError:
-            raise QueueTimeout(f"no answer slot came free within {self._seconds:g} s") from None
+            raise QueueTimeout(f"no {self._what} slot came free within {self._seconds:g} s") from None
         finally:
             self.waiting -= 1

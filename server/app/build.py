@@ -21,13 +21,14 @@ from server.answering.generators import Generators
 from server.answering.run import Runs
 from server.api.chat import BackendChat
 from server.app.gauges import watch
-from server.app.ingestor import ingestor_of
+from server.app.ingestor import ingestor_of, viewers_of
 from server.app.profile import options
 from server.app.stores import furnish, opened_store
 from server.openai.chat.passthrough import Passthrough
 from server.openai.chat.route import Chat
 from server.openai.responses.question import Responding
 from server.openai.retrieval.models import Catalogue
+from server.openai.retrieval.pages import Viewing
 from server.openai.retrieval.rerank import Reranking
 from server.openai.retrieval.search import Searching
 from server.records.bookmarks import Bookmarks
@@ -49,10 +50,12 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     from retrieval.ranking.raw_texts import Relevance
     from retrieval.ranking.search import Retriever
     from retrieval.ranking.stages import RerankPlan
+    from retrieval.sandbox.pool import Pool
 
     Related = Callable[[str, Sequence[str], Sequence[str] | None], Awaitable[Relevance]]
 
 log = logging.getLogger("ragpod.build")
+VIEWS = 64  # pages that may wait to be drawn
 _ENDING_SECONDS = 60.0  # after its last moment an answer is kept
 
 
@@ -66,6 +69,7 @@ class Library:
     plan: "RerankPlan"
     retriever: "Retriever"
     ingestor: "Ingestor"
+    viewers: "Pool"
     upkeep: "Upkeep"
     relevance: "Related"
 
@@ -109,6 +113,7 @@ class Parts:
             sessions,
             Bookmarks(self.database),
             Searching(asking, library.retriever, settings.retrieval.candidates, limits.search_seconds),
+            Viewing(library.viewers, Admission(settings.parsing.viewers, VIEWS, limits.queue_seconds, "page")),
             Reranking(library.relevance, embedder, reranker.name if reranker else None, limits.search_seconds),
         )
         return {**{type(each): each for each in given}, Embedder: embedder}
@@ -219,13 +224,15 @@ async def _library(
     stack.callback(manager.close)
     ingestor = ingestor_of(settings, store, manager, embedder, tokenizer)
     stack.push_async_callback(ingestor.aclose)
+    viewers = viewers_of(settings)
+    stack.push_async_callback(viewers.aclose)
     await ingestor.start()
     upkeep = Upkeep(store, manager)
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
     retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=settings.retrieval.newer_wins)
     related = _relevance(embedder, tokenizer, plan)
-    return Library(store, manager, embedder, plan, retriever, ingestor, upkeep, related)
+    return Library(store, manager, embedder, plan, retriever, ingestor, viewers, upkeep, related)
 
 
 def _served(

@@ -1,5 +1,6 @@
 """The ingestor as the settings want it, with the processes that its files are parsed in."""
 
+import os
 from typing import TYPE_CHECKING
 
 from models.base import Embedder
@@ -10,7 +11,12 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     from retrieval.indexes.manager import IndexManager
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
-    from retrieval.sandbox.pool import Parser
+    from retrieval.sandbox.pool import Parser, Pool
+    from retrieval.sandbox.tesseract import Ocr
+
+
+_VIEW_SECONDS = 20.0
+_WORKERS = 4  # files worked on at once, beside those that wait for OCR
 
 
 def ingestor_of(
@@ -18,23 +24,46 @@ def ingestor_of(
 ) -> "Ingestor":
     from retrieval.ingest.worker import Ingestor
 
+    ocr = ocr_of(settings)
     return Ingestor(
         store,
         manager,
         embedder,
         tokenizer,
+        workers=_WORKERS + (ocr.files if ocr else 0),
         name=store.consumer,
         shared=not store.database.is_sqlite,
         masked=settings.privacy.mask,
-        parser=_parser(settings),
+        parser=_parser(settings, ocr),
+        recognised=settings.data_dir / "recognised",
     )
 
 
-def _parser(settings: Settings) -> "Parser":
-    from retrieval.sandbox.pool import Confinement, InThreads, Pool
+def ocr_of(settings: Settings) -> "Ocr | None":
+    from retrieval.sandbox.tesseract import Ocr, installed
+
+    given = settings.parsing
+    if given.ocr == "off" or not installed():
+        return None
+    workers = given.ocr_workers or max(1, (os.cpu_count() or 1) // 2)
+    return Ocr(given.ocr_languages, workers, given.ocr_seconds, given.ocr_pages, given.nice)
+
+
+def viewers_of(settings: Settings) -> "Pool":
+    """Children of their own: who looks at a file does not wait for the ingest, nor the ingest for them."""
+    from retrieval.sandbox.pool import Confinement, Pool
+
+    given = settings.parsing
+    seconds = min(given.seconds, _VIEW_SECONDS)
+    return Pool(given.viewers, Confinement(seconds, given.memory_bytes, nice=given.nice, files=given.files))
+
+
+def _parser(settings: Settings, ocr: "Ocr | None") -> "Parser":
+    from retrieval.sandbox.in_threads import InThreads
+    from retrieval.sandbox.pool import Confinement, Pool
 
     given = settings.parsing
     if not given.workers:
-        return InThreads()
+        return InThreads(_WORKERS + (ocr.files if ocr else 0), ocr)
     confinement = Confinement(given.seconds, given.memory_bytes, nice=given.nice, files=given.files)
-    return Pool(given.workers, confinement)
+    return Pool(given.workers, confinement, ocr=ocr)

@@ -1,5 +1,6 @@
 """`ragpod doctor`: what this machine can run, and why not the rest. `ragpod config`: the settings in force."""
 
+import asyncio
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,11 @@ from typing import Any
 from models.engines.cards import cards
 from models.profiles import Piece, diagnose, runnable
 from retrieval.database.lock import holder_of
+from retrieval.sandbox.tesseract import look
 from server.app.profile import options
 from server.cli.base.connection import load_settings
 from server.cli.base.terminal import say, say_json
-from server.settings.settings import config_file
+from server.settings.settings import Settings, config_file
 
 GIB = 1 << 30
 
@@ -24,7 +26,7 @@ def doctor(data: Path | None, *, as_json: bool) -> int:
     settings = load_settings(data_dir=data)
     chosen = options(settings)
     profiles = diagnose(chosen.models, chosen.engines)
-    machine = facts(settings.data_dir)
+    machine = facts(settings.data_dir) | {"ocr": ocr(settings)}
     if as_json:
         named = [
             {"name": name, "runs": runnable(parts), "pieces": [asdict(part) for part in parts]}
@@ -54,6 +56,18 @@ def facts(data_dir: Path) -> dict[str, Any]:
         "gpu": ", ".join(map(str, cards())) or "none",
         "data": f"{data_dir} ({used}, {disk_usage(existing).free / GIB:.1f} GiB free)",
     }
+
+
+def ocr(settings: Settings) -> str:
+    """What recognises pictures of text, in words."""
+    parsing = settings.parsing
+    install = "Debian's packages tesseract-ocr and tesseract-ocr-kor"
+    if (found := asyncio.run(look())) is None:
+        return f"none: scans fail with needs_ocr ({install})"
+    missing = [name for name in parsing.ocr_languages.split("+") if name not in found.languages]
+    lacking = f"; not installed: {', '.join(missing)}, of {parsing.ocr_languages}" if missing else ""
+    switched = "; switched off (parsing.ocr)" if parsing.ocr == "off" else ""
+    return f"{found.version} ({', '.join(found.languages)}){lacking}{switched}"
 
 
 def _line(part: Piece) -> str:

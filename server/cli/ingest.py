@@ -9,7 +9,7 @@ from pathlib import Path
 from retrieval.characters import same
 from server.cli.base.client import Client, Json
 from server.cli.base.connection import Where, connected
-from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, outcome_of, tell
+from server.cli.base.outcomes import AT_ONCE, Ingested, Outcome, Scanned, outcome_of, tell
 from server.cli.base.terminal import CommandError
 
 
@@ -53,8 +53,9 @@ async def put(
     """
     store_id = await client.ensure_store(store)
     permits = asyncio.Semaphore(AT_ONCE)
-    works = [ingest(client, store_id, source, permits) for source in sources]
-    return await tell(store, works, as_json=as_json, only_failures=only_failures, failed=failed)
+    scanned = Scanned()
+    works = [ingest(client, store_id, source, permits, scanned) for source in sources]
+    return await tell(store, works, as_json=as_json, only_failures=only_failures, failed=failed, scanned=scanned)
 
 
 def walk(paths: Iterable[Path]) -> Iterator[Source]:
@@ -78,15 +79,17 @@ def named(folder: Path) -> str:
     return folder.resolve().name
 
 
-async def ingest(client: Client, store_id: str, source: Source, permits: asyncio.Semaphore) -> Ingested:
+async def ingest(
+    client: Client, store_id: str, source: Source, permits: asyncio.Semaphore, scanned: Scanned
+) -> Ingested:
     """A file that cannot be read, or that the server refuses, is an outcome; a server that is gone is raised."""
-    return await outcome_of(source.name, lambda: _ingest(client, store_id, source), permits)
+    return await outcome_of(source.name, lambda: _ingest(client, store_id, source, scanned), permits)
 
 
-async def _ingest(client: Client, store_id: str, source: Source) -> tuple[Outcome, Json]:
+async def _ingest(client: Client, store_id: str, source: Source, scanned: Scanned) -> tuple[Outcome, Json]:
     file_id = (await client.upload(source.name, await asyncio.to_thread(source.path.read_bytes)))["id"]
     known = await client.attached(store_id, file_id)
     if known and known["status"] == "completed":
         return "unchanged", known
-    attached = await client.attach(store_id, file_id)
+    attached = await client.attach(store_id, file_id, told=lambda heard: scanned.hear(source.name, heard))
     return ("added" if attached["status"] == "completed" else "failed"), attached

@@ -143,6 +143,12 @@ class ParsingSettings(Section):
     memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="beside the file itself")
     files: int = Field(default=100, ge=1, description="that one process reads before another one takes its place")
     nice: int = Field(default=5, ge=0, le=19, description="how far they give way to the server")
+    viewers: int = Field(default=1, ge=1, le=16, description="more of them, which draw pages for who looks at a file")
+    ocr: Literal["off", "auto"] = Field(default="auto", description="auto: tesseract, where it is on PATH")
+    ocr_languages: str = Field(default="kor+eng", pattern=r"^\w+(\+\w+)*$", description="as tesseract names them")
+    ocr_workers: int | None = Field(default=None, ge=1, le=64, description="pages at once; none: half of the cores")
+    ocr_seconds: float = Field(default=120.0, gt=0, description="for a page")
+    ocr_pages: int = Field(default=1000, ge=1, description="of a file; those beyond stay pictures")
 
 
 class SourceSettings(Section):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.base.limits import Budget, Limits
+from retrieval.parsing.base.recognition import Recognise
 from retrieval.types import ParsedDocument
 
 _DEEPEST = 4
@@ -21,23 +22,30 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Nesting:
-    """Of one container. read: content, name, media type, limits and the nesting below -> documents, as `parse`."""
+    """Of one container. read: content, name, media type, limits and the nesting below -> documents, as `parse`.
+
+    recognise: for pictures of text in any of its files.
+    """
 
     limits: Limits
     read: Callable[[bytes, str, str, Limits, "Nesting"], list[ParsedDocument]]
     shared: Shared
+    recognise: Recognise | None = None
     depth: int = 0
 
     @classmethod
     def outermost(
-        cls, limits: Limits, read: Callable[[bytes, str, str, Limits, "Nesting"], list[ParsedDocument]]
+        cls,
+        limits: Limits,
+        read: Callable[[bytes, str, str, Limits, "Nesting"], list[ParsedDocument]],
+        recognise: Recognise | None = None,
     ) -> "Nesting":
         shared = Shared(
             Budget(limits.entries, "files inside it"),
             Budget(limits.inflated, "bytes in the files inside it"),
             Budget(limits.characters, "characters of text"),
         )
-        return cls(limits, read, shared)
+        return cls(limits, read, shared, recognise)
 
     def member(self, content: bytes, name: str, media_type: str = "") -> list[ParsedDocument]:
         """The documents of a file inside, their `member` its path. Raises ParseError, of the file or of the whole (see

@@ -76,7 +76,9 @@ def _files(message: EmailMessage) -> Iterator[File]:
 
 
 def _parts(message: EmailMessage) -> list[Any]:
-    """Of a mail that is nothing but another mail, that one."""
+    """Of a mail that is nothing but another mail, or one file, that one."""
+    if not message.is_multipart() and message.get_content_maintype() != "text":
+        return [message]
     try:
         return list(message.iter_attachments())
     except _BROKEN:

@@ -2,6 +2,6 @@
 
 PDFium aborts the process on some hostile files: call every function of this folder that takes a PDF in a child process.
 
-Door: parser.
+Door: parser, rendering.
 Imports: retrieval.parsing.base.
 """

@@ -1,30 +1,24 @@
-"""Scanned pages recognised by tesseract, where the machine has it: a process of its own, given a picture made here.
+"""What tesseract saw on a page, as lines of text.
 
-Three steps, as a child that reads hostile files may start no process: `rendering.scanned` and `rendering.render` in the
-child, `recognise` outside of it, then `parser.parse(..., recognised)` in the child again.
+It runs outside (retrieval.sandbox.tesseract), as a child that reads hostile files may start no process: the parser
+hands out pictures of its pages and goes on with the words that come back.
 """
 
 import csv
 import io
-import os
-import shutil
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
 from retrieval.characters import one_line
 from retrieval.parsing.base.encoding import clean
-from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.pdf.glyphs import Run
 from retrieval.parsing.pdf.lines import hull
 from retrieval.places import Box
 
-WIDTH = 1700  # pixels of a page's picture: 200 dots an inch of A4
 _CONFIDENT = 30.0  # of 100: below it a word is dirt
 _KOREAN_GAP = 0.32  # of a word's height: less between two Korean words is within one
-_OUTPUT = 20_000_000  # bytes of one page's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +26,6 @@ class _Word:
     line: tuple[str, str, str]
     text: str
     box: Box
-
-
-def available() -> bool:
-    return shutil.which("tesseract") is not None
-
-
-def recognise(
-    pages: Sequence[int], picture: Callable[[int], bytes], width: Callable[[int], float], *,
-    languages: str = "kor+eng", seconds: float = 60.0,
-) -> dict[int, list[Run]]:  # fmt: skip
-    """page -> its lines, for `parser.parse`. picture: a PNG of the page, WIDTH pixels wide. width: of it, in points.
-
-    seconds: of one page. Raises ParseError needs_ocr where tesseract is not there, parser_failed where it fails.
-    """
-    if not available():
-        raise ParseError("needs_ocr", "its pages are pictures of text, and this server has no OCR (tesseract)")
-    return {page: lines(_tesseract(picture(page), languages, seconds), width(page) / WIDTH) for page in pages}
-
-
-def _tesseract(png: bytes, languages: str, seconds: float) -> str:
-    command = ["tesseract", "stdin", "stdout", "-l", languages, "tsv"]
-    environment = {"PATH": os.environ.get("PATH", ""), "OMP_THREAD_LIMIT": "1"}
-    if prefix := os.environ.get("TESSDATA_PREFIX"):
-        environment["TESSDATA_PREFIX"] = prefix
-    try:
-        done = subprocess.run(command, input=png, capture_output=True, timeout=seconds, check=False, env=environment)  # noqa: S603 a fixed command
-    except subprocess.TimeoutExpired:
-        raise ParseError("parser_failed", f"OCR took more than {seconds:g} s on one of its pages") from None
-    if done.returncode or len(done.stdout) > _OUTPUT:
-        told = one_line(done.stderr.decode("utf-8", "replace"))[:200]
-        raise ParseError("parser_failed", f"OCR failed on one of its pages: {told}")
-    return done.stdout.decode("utf-8", "replace")
 
 
 def lines(tsv: str, scale: float) -> list[Run]:

@@ -1,6 +1,7 @@
 """A PDF opened: damaged, locked and readable told apart."""
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from retrieval.parsing.base.limits import Limits, within
 LOCKED = "it is encrypted: save it without its password and send it again"
 _PAGES = 20_000
 _HEAD = 1024  # bytes within which the PDF's mark stands, as readers of PDF have it
+_ALONE = threading.RLock()  # PDFium is not thread-safe, and a server may parse in its own threads
 
 
 @contextmanager
@@ -21,11 +23,12 @@ def opened(content: bytes) -> Iterator[pypdfium2.PdfDocument]:
     if b"%PDF-" not in content[:_HEAD]:
         raise ParseError("invalid_file", "it is no PDF: its beginning is not a PDF's")
     try:
-        document = _document(content)
-        try:
-            yield document
-        finally:
-            document.close()
+        with _ALONE:
+            document = _document(content)
+            try:
+                yield document
+            finally:
+                document.close()
     except pypdfium2.PdfiumError as error:
         raise ParseError("invalid_file", f"it is a damaged PDF: {error}") from None
 

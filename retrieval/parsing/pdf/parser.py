@@ -10,6 +10,8 @@ import pypdfium2
 from retrieval.parsing.base.building import Builder, nothing_readable
 from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.base.limits import Limits, characters
+from retrieval.parsing.base.recognition import Recognise, Unread
+from retrieval.parsing.pdf import ocr
 from retrieval.parsing.pdf.annotations import Beside, attached, beside, pictured
 from retrieval.parsing.pdf.blocks import Writer, folded, styles
 from retrieval.parsing.pdf.furniture import Furniture
@@ -17,6 +19,7 @@ from retrieval.parsing.pdf.glyphs import Run, runs, turn
 from retrieval.parsing.pdf.joining import Words
 from retrieval.parsing.pdf.layout import ordered
 from retrieval.parsing.pdf.opening import opened, page_at, page_numbers
+from retrieval.parsing.pdf.rendering import for_ocr
 from retrieval.types import ParsedDocument
 
 _OUTLINE = 20_000  # entries
@@ -28,27 +31,29 @@ _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(?:([+-])(\d\d
 
 @dataclass(slots=True)
 class _Page:
+    """scanned: a picture without any text. recognised: by OCR."""
+
     runs: list[Run]
+    width: float
     height: float
     beside: list[Beside]
     scanned: bool
+    recognised: bool = False
 
 
-def parse(
-    content: bytes, filename: str, limits: Limits, recognised: Mapping[int, Sequence[Run]] | None = None
-) -> list[ParsedDocument]:
-    """recognised: page (from 1) -> what OCR saw on it. Raises ParseError, needs_ocr where all there is are pictures."""
-    recognised = recognised or {}
+def parse(content: bytes, filename: str, limits: Limits, recognise: Recognise | None = None) -> list[ParsedDocument]:
+    """recognise: asked for pages that are pictures. Raises ParseError, needs_ocr where all there is are pictures."""
     with opened(content) as document:
         document.init_forms()
-        pages = list(_pages(document, limits, recognised))
+        pages = list(_pages(document, limits))
+        reasons = _recognised(document, pages, recognise) if recognise else []
         if not any(page.runs or page.beside for page in pages):
             if any(page.scanned for page in pages):
-                raise ParseError("needs_ocr", "its pages are pictures of text (a scan): it has to be recognised first")
+                raise _needs_ocr(reasons)
             raise nothing_readable("the PDF")
         builder = Builder(limits)
         _write(builder, pages, _outline(document))
-        _warn(builder, pages, recognised, attached(document))
+        _warn(builder, pages, reasons, attached(document))
         properties = document.get_metadata_dict()
     title = properties.get("Title", "")
     updated = _iso(properties.get("ModDate", ""))
@@ -56,17 +61,48 @@ def parse(
     return [builder.build(filename, "" if _NO_TITLE.fullmatch(title.strip()) else title, attributes=attributes)]
 
 
-def _pages(document: pypdfium2.PdfDocument, limits: Limits, recognised: Mapping[int, Sequence[Run]]) -> Iterator[_Page]:
+def _pages(document: pypdfium2.PdfDocument, limits: Limits) -> Iterator[_Page]:
     budget = characters(limits)
     for number in page_numbers(document, limits):
         if (page := page_at(document, number)) is None:
-            yield _Page([], 0.0, [], False)
+            yield _Page([], 0.0, 0.0, [], False)
             continue
         try:
-            found = runs(page, budget) or list(recognised.get(number, ()))
-            yield _Page(found, turn(page)[2], list(beside(page, number)), not found and pictured(page))
+            found = runs(page, budget)
+            yield _Page(found, *turn(page)[1:], list(beside(page, number)), not found and pictured(page))
         finally:
             page.close()
+
+
+def _recognised(document: pypdfium2.PdfDocument, pages: Sequence[_Page], recognise: Recognise) -> list[str]:
+    """Pages that are pictures get the lines that OCR sees on them. Why some do not, each reason once."""
+    scanned = [number for number, page in enumerate(pages, 1) if page.scanned]
+    scales: list[float] = []  # points of a pixel, of the pictures so far
+    reasons: dict[str, None] = {}
+
+    def pictures() -> Iterator[bytes]:
+        for number in scanned:
+            shown = document[number - 1]
+            try:
+                png, width = for_ocr(shown)
+            finally:
+                shown.close()
+            scales.append(pages[number - 1].width / width)
+            yield png
+
+    told = recognise(len(scanned), pictures()) if scanned else iter(())
+    for at, (number, words) in enumerate(zip(scanned, told, strict=True)):
+        if isinstance(words, Unread):
+            reasons[words.reason] = None
+            continue
+        page = pages[number - 1]
+        page.runs, page.scanned, page.recognised = ocr.lines(words, scales[at]), False, True
+    return list(reasons)
+
+
+def _needs_ocr(reasons: Sequence[str]) -> ParseError:
+    why = "; ".join(reasons) or "it has to be recognised first, and this server has no OCR"
+    return ParseError("needs_ocr", f"its pages are pictures of text (a scan): {why}")
 
 
 def _write(builder: Builder, pages: Sequence[_Page], outline: Mapping[int, Mapping[str, int]]) -> None:
@@ -82,17 +118,17 @@ def _write(builder: Builder, pages: Sequence[_Page], outline: Mapping[int, Mappi
             builder.paragraph(each.text, each.kind, each.place)
 
 
-def _warn(
-    builder: Builder, pages: Sequence[_Page], recognised: Mapping[int, Sequence[Run]], files: Sequence[str]
-) -> None:
+def _warn(builder: Builder, pages: Sequence[_Page], reasons: Sequence[str], files: Sequence[str]) -> None:
+    recognised = [number for number, page in enumerate(pages, 1) if page.recognised]
     scanned = [number for number, page in enumerate(pages, 1) if page.scanned]
     damaged = [number for number, page in enumerate(pages, 1) if not page.height]
     if scanned:
-        builder.warn(f"pictures of text that were not recognised: {_named(scanned)}")
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        builder.warn(f"pictures of text that were not recognised: {_named(scanned)}{why}")
     if damaged:
         builder.warn(f"damaged and left out: {_named(damaged)}")
     if recognised:
-        builder.warn(f"recognised by OCR, with its mistakes: {_named(sorted(recognised))}")
+        builder.warn(f"recognised by OCR, with its mistakes: {_named(recognised)}")
     if files:
         builder.warn(f"files inside it were not read: {', '.join(files)}")
 

@@ -5,32 +5,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import pypdfium2
 
 from retrieval.parsing.base.limits import Limits, characters
-from retrieval.parsing.pdf.annotations import pictured
 from retrieval.parsing.pdf.glyphs import runs, turn
-from retrieval.parsing.pdf.opening import opened, page_at, page_numbers
-from retrieval.places import Box
+from retrieval.parsing.pdf.opening import opened
+from retrieval.places import Box, TextLayer, Word
 
 _PIXELS = 16_000_000
 _WIDTH = 4000  # pixels
+_LOWEST, _DOTS, _HIGHEST = 1700, 200, 2600  # for OCR: pixels, dots an inch (1700 are 200 of A4), pixels
 _WORD = re.compile(r"\S+")
-
-
-class Word(NamedTuple):
-    text: str
-    box: Box
-
-
-class TextLayer(NamedTuple):
-    """width, height: of the page, in points, as it is shown."""
-
-    width: float
-    height: float
-    words: list[Word]
 
 
 def render(content: bytes, page: int, width: int) -> bytes:
@@ -38,22 +24,21 @@ def render(content: bytes, page: int, width: int) -> bytes:
 
     Raises ParseError encrypted_file, invalid_file; IndexError where there is no such page.
     """
-    with _page(content, page) as shown:
-        points_wide, points_high = shown.get_size()
-        scale = min(max(1, width), _WIDTH) / max(1.0, points_wide)
-        scale = min(scale, (_PIXELS / max(1.0, points_wide * points_high)) ** 0.5, 20_000 / max(1.0, points_high))
-        bitmap = shown.render(scale=scale, rev_byteorder=True, may_draw_forms=True)
-        try:
-            return _png(
-                bitmap.width, bitmap.height, memoryview(bitmap.buffer).cast("B"), bitmap.stride, bitmap.n_channels
-            )
-        finally:
-            bitmap.close()
+    with _page(content, page) as (shown, _):
+        return _drawn(shown, width)[0]
+
+
+def for_ocr(page: pypdfium2.PdfPage) -> tuple[bytes, int]:
+    """A grey PNG of it, and its width in pixels; b"" where it cannot be drawn."""
+    try:
+        return _drawn(page, min(max(_LOWEST, round(page.get_width() / 72 * _DOTS)), _HIGHEST), grey=True)
+    except pypdfium2.PdfiumError:
+        return b"", 1
 
 
 def words(content: bytes, page: int) -> TextLayer:
     """Of one page (from 1), in the order in which the file draws them. Raises as `render`, and too_large."""
-    with _page(content, page) as shown:
+    with _page(content, page) as (shown, pages):
         _, width, height = turn(shown)
         found: list[Word] = []
         for run in runs(shown, characters(Limits())):
@@ -61,36 +46,33 @@ def words(content: bytes, page: int) -> TextLayer:
                 edges = run.edges[4 * word.start() : 4 * word.end()]
                 box = Box(min(edges[::4]), min(edges[1::4]), max(edges[2::4]), max(edges[3::4]))
                 found.append(Word(word.group(), box))
-        return TextLayer(width, height, found)
-
-
-def scanned(content: bytes) -> list[int]:
-    """Pages (from 1) that are pictures without any text. Raises as `render`, and too_large."""
-    found = []
-    budget = characters(Limits())
-    with opened(content) as document:
-        for number in page_numbers(document, Limits()):
-            if (page := page_at(document, number)) is None:
-                continue
-            try:
-                if pictured(page) and not runs(page, budget):
-                    found.append(number)
-            finally:
-                page.close()
-    return found
+        return TextLayer(pages, width, height, found)
 
 
 @contextmanager
-def _page(content: bytes, number: int) -> Iterator[pypdfium2.PdfPage]:
+def _page(content: bytes, number: int) -> Iterator[tuple[pypdfium2.PdfPage, int]]:
+    """The page, and how many there are."""
     with opened(content) as document:
         if not 1 <= number <= len(document):
             raise IndexError(f"it has {len(document)} pages, and no page {number}")
         document.init_forms()
         page = document[number - 1]
         try:
-            yield page
+            yield page, len(document)
         finally:
             page.close()
+
+
+def _drawn(page: pypdfium2.PdfPage, width: int, *, grey: bool = False) -> tuple[bytes, int]:
+    points_wide, points_high = page.get_size()
+    scale = min(max(1, width), _WIDTH) / max(1.0, points_wide)
+    scale = min(scale, (_PIXELS / max(1.0, points_wide * points_high)) ** 0.5, 20_000 / max(1.0, points_high))
+    bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=True, grayscale=grey)
+    try:
+        pixels = memoryview(bitmap.buffer).cast("B")
+        return _png(bitmap.width, bitmap.height, pixels, bitmap.stride, bitmap.n_channels), bitmap.width
+    finally:
+        bitmap.close()
 
 
 def _png(width: int, height: int, pixels: memoryview, stride: int, channels: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
@@ -110,26 +110,34 @@ class Client:
         query = {"limit": "100", "order": "asc"} | ({"filter": status} if status else {})
         return await self._listed(f"/v1/vector_stores/{store_id}/files", query)
 
-    async def attach(self, store_id: str, file_id: str, attributes: Json | None = None) -> Json:
+    async def attach(
+        self,
+        store_id: str,
+        file_id: str,
+        attributes: Json | None = None,
+        told: Callable[[Json], None] | None = None,
+    ) -> Json:
         """Indexes a file in a store and waits until that is done: the store file, completed or failed.
 
-        attributes: None leaves those that it has.
+        attributes: None leaves those that it has. told: is given the store file whenever it was looked at.
         """
         path = f"/v1/vector_stores/{store_id}/files"
         body = {"file_id": file_id} | ({"attributes": attributes} if attributes is not None else {})
-        return await self._ended(path, await self._json("POST", path, json=body))
+        return await self._ended(path, await self._json("POST", path, json=body), told)
 
     async def retry(self, store_id: str, file_id: str) -> Json:
         """As attach, of one that has failed or been cancelled; any other is as it was."""
         path = f"/v1/vector_stores/{store_id}/files"
         return await self._ended(path, await self._json("POST", f"{path}/{file_id}/retry"))
 
-    async def _ended(self, path: str, attached: Json) -> Json:
+    async def _ended(self, path: str, attached: Json, told: Callable[[Json], None] | None = None) -> Json:
         wait, file_id = POLL_SECONDS, attached["id"]
         while attached["status"] == "in_progress":
             await asyncio.sleep(wait)
             wait = min(wait * 1.5, LONGEST_POLL_SECONDS)
             attached = await self._json("GET", f"{path}/{file_id}")
+            if told:
+                told(attached)
         return attached
 
     async def search(self, store_id: str, query: str, top_k: int) -> Json:

@@ -27,6 +27,18 @@ class Ingested:
     passages: int = 0
 
 
+class Scanned:
+    """Passes on how far the server is with recognising the pages of scans, to whoever shows progress by then."""
+
+    def __init__(self) -> None:
+        self.shown_by: Progress | None = None
+
+    def hear(self, name: str, attached: Json) -> None:
+        told = attached["ragpod"].get("ocr")
+        if self.shown_by:
+            self.shown_by.recognised(name, (told["pages_done"], told["pages"]) if told else None)
+
+
 async def tell(
     title: str,
     works: Sequence[Coroutine[Any, Any, Ingested]],
@@ -34,13 +46,17 @@ async def tell(
     as_json: bool = False,
     only_failures: bool = False,
     failed: set[str] | None = None,
+    scanned: Scanned | None = None,
 ) -> int:
     """0, or 1 where a file failed. Prints each file's outcome and a summary. failed: their names are added to it.
+    scanned: what they hear of scans.
 
     Raises Unreachable: the server is gone.
     """
     began, counts = time.monotonic(), Counter[Outcome]()
     with Progress(title, len(works), silent=as_json) as progress:
+        if scanned:
+            scanned.shown_by = progress
         tasks = [asyncio.create_task(work) for work in works]
         try:
             for finished in asyncio.as_completed(tasks):

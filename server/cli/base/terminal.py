@@ -50,12 +50,13 @@ def watched() -> bool:
 
 class Progress:
     """On a terminal a bar with the time left; elsewhere a line now and then. Passages, where there are any, are told
-    with their rate.
+    with their rate; pages of scans, while they are recognised.
     """
 
     def __init__(self, title: str, total: int, *, silent: bool = False) -> None:
         self._title, self._total, self._silent = title, total, silent
         self._done, self._passages, self._began = 0, 0, time.monotonic()
+        self._pages: dict[str, tuple[int, int]] = {}
         self._said = self._began
         self._bar = _bar() if watched() and not silent else None
 
@@ -85,9 +86,19 @@ class Progress:
         self._passages += passages
         self.reach(self._done + 1)
 
+    def recognised(self, name: str, pages: tuple[int, int] | None) -> None:
+        """Of a scan: pages done, and all of them; None: it is none, or is done."""
+        if pages:
+            self._pages[name] = pages
+        elif self._pages.pop(name, None) is None:
+            return
+        self.reach(self._done)
+
     def _rate(self) -> str:
         seconds = max(time.monotonic() - self._began, 0.001)
-        return f", {self._passages} passages, {self._passages / seconds:.1f}/s" if self._passages else ""
+        rate = f", {self._passages} passages, {self._passages / seconds:.1f}/s" if self._passages else ""
+        done, total = (sum(counts) for counts in zip(*self._pages.values(), strict=True)) if self._pages else (0, 0)
+        return f"{rate}, OCR: {done} of {total} pages" if total else rate
 
     def __exit__(self, *_: object) -> None:
         if self._bar:

@@ -33,12 +33,17 @@ async def create(store_id: str, body: AttachMany, owner: Owner, documents: Docum
 
 
 @router.get("/{batch_id}")
-async def get(store_id: str, batch_id: str, owner: Owner, store: StoreNow, response: Response) -> dict[str, Any]:
-    """`ragpod.progress` beside OpenAI's fields: its rate is the mean since the batch was made."""
+async def get(
+    store_id: str, batch_id: str, owner: Owner, store: StoreNow, documents: DocumentsNow, response: Response
+) -> dict[str, Any]:
+    """`ragpod.progress` beside OpenAI's fields: its rate is the mean since the batch was made, its `ocr` of the whole
+    vector store.
+    """
     batch = await store.reads.run(store.batches.get, owner, store_id, batch_id)
     progress = await store.reads.run(store.batches.progress, owner, store_id, batch_id)
     poll_again(response, batch.counts.in_progress)
-    told = progress_object(progress, progress.passages, store.clock() - batch.created_at)
+    recognised = documents.scans.pages_in(store_id) if batch.counts.in_progress else None
+    told = progress_object(progress, progress.passages, store.clock() - batch.created_at, recognised)
     return batch_object(batch) | {"ragpod": {"progress": told}}
 
 

@@ -6,6 +6,7 @@ from annotated_types import MaxLen
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from retrieval.ingest.documents import Documents
+from retrieval.ingest.scans import Pages
 from retrieval.store.base.values import Attachment, Batch, FileCounts, Progress, StoreFile, VectorStore
 from retrieval.store.store import Store
 from retrieval.types import AUTO, Chunking
@@ -126,8 +127,11 @@ def store_object(store: VectorStore) -> dict[str, Any]:
     }
 
 
-def store_file_object(file: StoreFile) -> dict[str, Any]:
-    """`ragpod` tells what OpenAI has no field for: how far the ingest is, and the exact code of an error."""
+def store_file_object(file: StoreFile, recognised: Pages | None = None) -> dict[str, Any]:
+    """`ragpod` tells what OpenAI has no field for: how far the ingest is, and the exact code of an error.
+
+    recognised: of a scan that is in progress.
+    """
     error = file.error
     sizes = {"max_chunk_size_tokens": file.chunking.size, "chunk_overlap_tokens": file.chunking.overlap}
     return {
@@ -146,6 +150,7 @@ def store_file_object(file: StoreFile) -> dict[str, Any]:
             "documents": file.documents,
             "chunks": file.chunks,
             "embedded": file.embedded,
+            "ocr": ocr_object(recognised),
             "visible": file.visible,
             "error_code": error.code if error else None,
             "warnings": {"count": file.warnings.count, "messages": list(file.warnings.messages)},
@@ -166,9 +171,11 @@ def batch_object(batch: Batch) -> dict[str, Any]:
     }
 
 
-def progress_object(progress: Progress, passages: int, seconds: float) -> dict[str, Any]:
-    """passages: that many of them in the last `seconds`, from which the time left is told; null before the first. Of
-    pages the store knows nothing before a file is parsed, so there are none here.
+def progress_object(
+    progress: Progress, passages: int, seconds: float, recognised: Pages | None = None
+) -> dict[str, Any]:
+    """passages: that many of them in the last `seconds`, from which the time left is told; null before the first.
+    recognised: of the scans in progress; of other files' pages nothing is known before they are parsed.
     """
     rate = passages / seconds if passages and seconds > 0 else None
     busy = progress.files.in_progress > 0
@@ -177,9 +184,15 @@ def progress_object(progress: Progress, passages: int, seconds: float) -> dict[s
         "passages": progress.passages,
         "passages_known": progress.known,
         "files_to_parse": progress.uncut,
+        "ocr": ocr_object(recognised),
         "passages_per_second": round(rate, 2) if rate and busy else None,
         "seconds_left": round(progress.left / rate, 1) if rate and busy else None,
     }
+
+
+def ocr_object(recognised: Pages | None) -> dict[str, int] | None:
+    """null where nothing is being recognised (by this server)."""
+    return None if recognised is None else {"pages_done": recognised.done, "pages": recognised.total}
 
 
 def counts_object(counts: FileCounts) -> dict[str, int]:

@@ -86,20 +86,22 @@ async def list_attached(
     store_id: str,
     owner: Owner,
     store: StoreNow,
+    documents: DocumentsNow,
     cursor: Paging,
     status: Annotated[FileStatus | None, Query(alias="filter")] = None,
 ) -> dict[str, Any]:
     page = await store.reads.run(store.attachments.page, owner, store_id, status, **cursor.arguments)
-    return listing([store_file_object(file) for file in page.items], page.has_more)
+    scans = documents.scans
+    return listing([store_file_object(file, scans.pages(file.version)) for file in page.items], page.has_more)
 
 
 @router.get("/{store_id}/files/{file_id}")
 async def get_attached(
-    store_id: str, file_id: str, owner: Owner, store: StoreNow, response: Response
+    store_id: str, file_id: str, owner: Owner, store: StoreNow, documents: DocumentsNow, response: Response
 ) -> dict[str, Any]:
     file = await store.reads.run(store.attachments.get, owner, store_id, file_id)
     poll_again(response, file.status == "in_progress")
-    return store_file_object(file)
+    return store_file_object(file, documents.scans.pages(file.version))
 
 
 @router.post("/{store_id}/files/{file_id}")

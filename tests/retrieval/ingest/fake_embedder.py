@@ -64,7 +64,7 @@ class Bench:
     def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
         self.store = Store.open(data_dir, clock=clock)
         self.manager = IndexManager(self.store.changes, self.store.passages, data_dir, DIM)
-        self.vs = self.store.vector_stores.create(OWNER, "handbook").id
+        self.vs = self.store.vector_stores.ensure(OWNER, "handbook").id
         self.tokenizer = Tokenizer.load()
 
     @asynccontextmanager
@@ -77,6 +77,7 @@ class Bench:
         shared: bool = False,
         pace: Pace = PACE,
         parser: Parser | None = None,
+        recognised: Path | None = None,
     ) -> AsyncIterator[Ingestor]:
         running = Ingestor(
             *(self.store, self.manager, embedder, self.tokenizer),
@@ -85,6 +86,7 @@ class Bench:
             shared=shared,
             pace=pace,
             parser=parser,
+            recognised=recognised,
         )
         await running.start()
         try:
@@ -92,11 +94,12 @@ class Bench:
         finally:
             await running.aclose()
 
-    async def add(self, name: str, content: str) -> str:
+    async def add(self, name: str, content: str | bytes) -> str:
         """The file's id."""
-        return (await asyncio.to_thread(self.store.files.add, OWNER, name, content.encode())).id
+        given = content.encode() if isinstance(content, str) else content
+        return (await asyncio.to_thread(self.store.files.add, OWNER, name, given)).id
 
-    async def ingest(self, ingestor: Ingestor, name: str, content: str) -> StoreFile:
+    async def ingest(self, ingestor: Ingestor, name: str, content: str | bytes) -> StoreFile:
         file = await self.add(name, content)
         await ingestor.submit(OWNER, self.vs, file)
         return await ingestor.wait(OWNER, self.vs, file)

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.parsing import Limits, ParseError
+from retrieval.parsing.base.recognition import Recognise
+from retrieval.parsing.pdf import rendering
 from retrieval.types import ParsedDocument
+from tests.retrieval.parsing.pdf.files import pdf, said
+
+_PAGE = pdf(said(10, 700, "Hello"))
 
 
-def parse(content: bytes, filename: str, media_type: str, limits: Limits) -> list[ParsedDocument]:
+def parse(
+    content: bytes, filename: str, media_type: str, limits: Limits, recognise: Recognise | None = None
+) -> list[ParsedDocument]:
     name, _, argument = content.decode().partition(" ")
     return [ParsedDocument(str(_DONE[name](argument)), "title", attributes={"a": 1.5, "b": True, "c": "x"})]
 
@@ -89,6 +96,17 @@ def _lie(payload: str) -> Any:
     time.sleep(100)
 
 
+def _picture(words: str) -> Any:
+    """count, how many times, whether it is one."""
+    count, times, *png = words.split()
+    payload = rendering.render(_PAGE, 1, 40) if png else b"x"
+    told = b'{"pages":%b}' % count.encode()
+    os.write(_answers(), b"S" + len(told).to_bytes(8, "big") + told)
+    for _ in range(int(times)):
+        os.write(_answers(), b"P" + len(payload).to_bytes(8, "big") + payload)
+    time.sleep(100)
+
+
 def _attempt(what: str) -> str:
     try:
         _ATTEMPTS[what]()
@@ -136,6 +154,7 @@ _DONE = {
     "flood": _flood,
     "lie": _lie,
     "attempt": _attempt,
+    "picture": _picture,
     "say": lambda text: text,
     "pid": lambda _: os.getpid(),
     "nice": lambda _: os.nice(0),

@@ -86,7 +86,7 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
     batch = await guarded.openai.vector_stores.file_batches.create(store_id, file_ids=[file_id])
     _, response = await guarded.post("/v1/responses", {"model": "ragpod", "input": QUESTION})
     ids = {"store_id": store_id, "file_id": file_id, "trace_id": trace_id, "batch_id": batch.id}
-    ids |= {"response_id": response["id"], "session_id": answer["metadata"]["session_id"], "user_id": "u1"}
+    ids |= {"page": "1", "response_id": response["id"], "session_id": answer["metadata"]["session_id"], "user_id": "u1"}
     mark = {"message_id": answer["metadata"]["message_id"], "user_id": "u1"}
     _, marked = await guarded.post("/api/v1/bookmarks", mark)
     ids["bookmark_id"] = marked["bookmark"]["id"]

@@ -13,12 +13,14 @@ import pytest
 
 from retrieval.store.store import Store
 from server.cli.ask import source_lines
-from server.cli.base.outcomes import Ingested, line
-from server.cli.base.terminal import CommandError
-from server.cli.doctor import toml_lines
+from server.cli.base.outcomes import Ingested, Scanned, line
+from server.cli.base.terminal import CommandError, Progress
+from server.cli.doctor import ocr, toml_lines
 from server.cli.ingest import walk
 from server.cli.search import ranks_of, result_lines
+from server.settings.settings import Settings
 from tests.server.cli.process import COMMAND, PATIENCE_SECONDS, environment, ragpod
+from tests.tesseract import TESSERACT
 
 COMMANDS = (
     "serve",
@@ -202,4 +204,49 @@ def test_a_server_that_lacks_a_package_ends_with_the_one_command_that_mends_it(
 def test_doctor_says_what_runs_here_and_what_does_not(tmp_path: Path) -> None:
     done = ragpod("doctor", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert {"embedded", "cuda"} <= {profile["name"] for profile in json.loads(done.stdout)["profiles"]}
+    told = json.loads(done.stdout)
+    assert {"embedded", "cuda"} <= {profile["name"] for profile in told["profiles"]}
+    assert "tesseract" in told["machine"]["ocr"]
+
+
+@TESSERACT
+def test_doctor_says_which_languages_ocr_has_and_which_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "(eng, kor" in ocr(Settings.load(parsing={"ocr_languages": "kor+eng"}))
+    assert "not installed: tlh" in ocr(Settings.load(parsing={"ocr_languages": "eng+tlh"}))
+    assert "switched off" in ocr(Settings.load(parsing={"ocr": "off"}))
+    monkeypatch.setenv("PATH", "")
+    assert ocr(Settings.load()).startswith("none: scans fail with needs_ocr")
+
+
+def test_progress_tells_pages_of_scans_while_they_are_recognised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("server.cli.base.terminal.SECONDS_BETWEEN_LINES", -1)
+    with Progress("notes", 3) as progress:
+        progress.recognised("a.pdf", (3, 40))
+        progress.recognised("b.pdf", (1, 2))
+        progress.recognised("b.pdf", None)
+        progress.recognised("c.txt", None)
+        progress.advance(7)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("OCR: ")[2].partition(" pages")[0] for line in lines] == [
+        "3 of 40",
+        "4 of 42",
+        "3 of 40",
+        "3 of 40",
+    ]
+
+
+def test_an_ingest_passes_on_what_it_hears_of_scans() -> None:
+    seen: list[tuple[str, tuple[int, int] | None]] = []
+
+    class Shown:
+        def recognised(self, name: str, pages: tuple[int, int] | None) -> None:
+            seen.append((name, pages))
+
+    scanned = Scanned()
+    scanned.hear("early.pdf", {"ragpod": {"ocr": None}})
+    scanned.shown_by = Shown()  # type: ignore[assignment]
+    scanned.hear("a.pdf", {"ragpod": {"ocr": {"pages_done": 3, "pages": 40}}})
+    scanned.hear("a.pdf", {"ragpod": {}})  # of an older server
+    assert seen == [("a.pdf", (3, 40)), ("a.pdf", None)]

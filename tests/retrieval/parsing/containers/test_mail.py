@@ -44,6 +44,14 @@ def test_html_is_read_as_a_reader_sees_it() -> None:
     assert document.text[heading.start : heading.end] == "공지"
 
 
+def test_a_mail_that_is_nothing_but_a_file_has_it() -> None:
+    letter = (
+        b"From: a@b.example\r\nSubject: table\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Disposition: attachment; filename=a.md\r\nContent-Transfer-Encoding: base64\r\n\r\nIyBJbnNpZGU="
+    )
+    assert [(each.member, each.text) for each in parse(letter, "a.eml")][1:] == [("a.md", "# Inside")]
+
+
 def test_text_without_any_header_is_no_mail() -> None:
     with pytest.raises(ParseError, match="no mail"):
         parse(b"just some text\n\nand more", "a.eml")

@@ -1,15 +1,17 @@
-import os
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-from retrieval.parsing import Limits, ParseError
-from retrieval.parsing.pdf import ocr, parser, rendering
+from retrieval.parsing import Limits, ParseError, parse
+from retrieval.parsing.base.recognition import Recognise, Unread
+from retrieval.parsing.pdf import ocr, parser
 from retrieval.places import place_of
-from tests.retrieval.parsing.pdf.files import OK, REAL, pdf, said
+from tests.retrieval.parsing.pdf.files import pdf, said
+from tests.retrieval.parsing.pdf.scans import BLANK, scan, text_page
 
 TSV = "\t".join("level page_num block_num par_num line_num word_num left top width height conf text".split())  # noqa: SIM905
-ALL = os.environ.get("RAGPOD_REQUIRE") == "all"
-TESSERACT = pytest.mark.skipif(not ocr.available() and not ALL, reason="tesseract is not installed")
 
 
 def word(text: str, left: int, width: int, line: int = 1, confidence: float = 90) -> str:
@@ -24,38 +26,64 @@ def test_words_become_lines_with_boxes_and_korean_is_put_together() -> None:
     assert all(len(line.edges) == 4 * len(line.text) for line in found)
 
 
+def saying(*answers: str | Unread) -> Recognise:
+    """As if OCR said that, picture for picture."""
+
+    def recognise(count: int, pictures: Iterable[bytes]) -> Iterator[str | Unread]:
+        assert count == len(answers)
+        for picture, answer in zip(pictures, answers, strict=True):
+            assert picture.startswith(b"\x89PNG")
+            yield answer
+
+    return recognise
+
+
+def seen(text: str) -> str:
+    return "\n".join([TSV, word(text, 170, 340)])
+
+
 def test_what_was_recognised_is_read_like_text_and_said() -> None:
-    content = pdf(said(60, 700, "Text of the first page."), "")
-    recognised = {2: ocr.lines("\n".join([TSV, word("Recognised", 100, 300)]), 0.5)}
-    document = parser.parse(content, "a.pdf", Limits(), recognised)[0]
-    at = document.text.index("Recognised")
-    assert place_of(document.regions, at, at + 10).pages[0].page == 2
-    assert "OCR" in document.warning
-    assert "page 2" in document.warning
+    content = scan(text_page(), text_page())
+    (document,) = parser.parse(content, "a.pdf", Limits(), saying(seen("First"), seen("Second")))
+    assert document.text.split() == ["First", "Second"]
+    assert document.warning == "recognised by OCR, with its mistakes: pages 1-2"
+    at = document.text.index("Second")
+    (place,) = place_of(document.regions, at, at + 6).pages
+    assert place.page == 2
+    assert place.boxes[0].x0 == pytest.approx(60, abs=0.1)  # 170 of 1,700 pixels on 600 points
+    assert place.boxes[0].x1 == pytest.approx(180, abs=0.1)
 
 
-def test_without_tesseract_the_scan_still_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
+def test_pages_with_text_are_not_recognised() -> None:
+    parser.parse(pdf(said(60, 700, "Text"), "0 0 300 400 re f\n"), "a.pdf", Limits(), saying())
+
+
+def test_a_page_that_is_not_recognised_is_said_with_the_reason() -> None:
+    content = scan(text_page(), text_page(), text_page())
+    answers = saying(seen("First"), Unread("too slow"), Unread("too slow"))
+    (document,) = parser.parse(content, "a.pdf", Limits(), answers)
+    assert "not recognised: pages 2-3 (too slow)" in document.warning
+    assert "its mistakes: page 1" in document.warning
+
+
+def test_where_nothing_is_recognised_it_needs_ocr() -> None:
+    for recognise, reason in ((None, "no OCR"), (saying(Unread("too slow")), "too slow")):
+        with pytest.raises(ParseError, match=reason) as caught:
+            parser.parse(scan(text_page()), "a.pdf", Limits(), recognise)
+        assert caught.value.code == "needs_ocr"
+
+
+def test_a_scan_of_nothing_is_empty() -> None:
     with pytest.raises(ParseError) as caught:
-        ocr.recognise([1], lambda page: b"", lambda page: 600.0)
-    assert caught.value.code == "needs_ocr"
+        parser.parse(scan(BLANK), "a.pdf", Limits(), saying(TSV))
+    assert caught.value.code == "empty_file"
 
 
-@TESSERACT
-def test_no_picture_is_a_failure() -> None:
-    with pytest.raises(ParseError) as caught:
-        ocr.recognise([1], lambda page: b"no picture", lambda page: 600.0)
-    assert caught.value.code == "parser_failed"
-
-
-@REAL
-@TESSERACT
-def test_a_page_of_a_real_scan() -> None:
-    content = next(OK.glob("*scan.pdf")).read_bytes()
-    width = rendering.words(content, 1).width
-    found = ocr.recognise([1], lambda page: rendering.render(content, page, ocr.WIDTH), lambda page: width)
-    document = parser.parse(content, "scan.pdf", Limits(), found)[0]
-    assert "COMPREHENSIVE MEDICAL REPORT" in document.text
-    assert "pages 2-3" in document.warning
-    at = document.text.index("COMPREHENSIVE")
-    assert place_of(document.regions, at, at + 10).pages[0].boxes
+def test_a_scan_within_an_archive_is_recognised_too() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("b/scan.pdf", scan(text_page()))
+        archive.writestr("a.txt", "beside it")
+    documents = parse(packed.getvalue(), "a.zip", recognise=saying(seen("Packed")))
+    assert {each.member: each.text for each in documents} == {"b/scan.pdf": "Packed", "a.txt": "beside it"}
+    assert "OCR" in next(each.warning for each in documents if each.member == "b/scan.pdf")
