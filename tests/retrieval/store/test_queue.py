@@ -41,6 +41,9 @@ def test_the_oldest_version_that_nobody_holds_is_claimed(store: Store, vs: str, 
     assert claimed(store, "two").attempt.version == files[2].version
     assert store.queue.claim("one", LEASE) is None
     assert store.queue.unfinished() == 2
+    versions = [file.version for file in files]
+    assert store.queue.in_progress([*versions, 10**6]) == {versions[0], versions[2]}
+    assert store.queue.in_progress([]) == set()
 
 
 def test_owners_take_turns_and_so_do_the_vector_stores_of_one(store: Store, vs: str, time: Time) -> None:
