@@ -10,7 +10,7 @@ from retrieval.sandbox.process import Child, Confinement, Killed
 from retrieval.threads import Threads
 from retrieval.types import ParsedDocument
 
-__all__ = ["Confinement", "InThreads", "Parser", "Pool"]
+__all__ = ["Confinement", "InThreads", "Limits", "Parser", "Pool"]
 
 log = logging.getLogger("ragpod.ingest")
 
@@ -34,13 +34,14 @@ class Parser(Protocol):
 class InThreads:
     """In this process, which a file can then hold up or end: for files that are trusted, and for tests."""
 
-    def __init__(self, workers: int = 4) -> None:
+    def __init__(self, workers: int = 4, limits: Limits = _USUAL) -> None:
         self.missing: tuple[str, ...] = ("files are parsed in the server's own process",)
+        self._limits = limits
         self._threads = Threads(workers, "parsing")
 
     async def parse(self, content: bytes, filename: str, media_type: str = "") -> list[ParsedDocument]:
         """Raises ParseError."""
-        return await self._threads.run(parse, content, filename, media_type)
+        return await self._threads.run(parse, content, filename, media_type, self._limits)
 
     async def aclose(self) -> None:
         """What runs is waited for."""

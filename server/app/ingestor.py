@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from models.base import Embedder
+from retrieval.columns import own_columns
 from retrieval.store.store import Store
 from server.settings.settings import Settings
 
@@ -31,10 +32,11 @@ def ingestor_of(
 
 
 def _parser(settings: Settings) -> "Parser":
-    from retrieval.sandbox.pool import Confinement, InThreads, Pool
+    from retrieval.sandbox.pool import Confinement, InThreads, Limits, Pool
 
     given = settings.parsing
+    limits = Limits(columns=own_columns(given.columns))
     if not given.workers:
-        return InThreads()
+        return InThreads(limits=limits)
     confinement = Confinement(given.seconds, given.memory_bytes, nice=given.nice, files=given.files)
-    return Pool(given.workers, confinement)
+    return Pool(given.workers, confinement, limits)

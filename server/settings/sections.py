@@ -1,12 +1,14 @@
 """The sections of the settings (server/settings/settings.py)."""
 
 import ipaddress
+import json
 import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from retrieval.columns import own_columns
 from retrieval.privacy import Kind
 
 
@@ -142,3 +144,23 @@ class ParsingSettings(Section):
     memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="beside the file itself")
     files: int = Field(default=100, ge=1, description="that one process reads before another one takes its place")
     nice: int = Field(default=5, ge=0, le=19, description="how far they give way to the server")
+    columns: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(
+        default={}, description="role -> names of columns of CSV, workbooks and JSON lines, beside the usual ones"
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names_by_role(cls, value: Any) -> Any:
+        try:
+            given = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise ValueError('names by role are wanted, as in {"answer": ["해결책"], "question": ["증상"]}')
+        return {role: (names,) if isinstance(names, str) else names for role, names in given.items()}
+
+    @field_validator("columns")
+    @classmethod
+    def _known_roles(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        own_columns(value)
+        return value
