@@ -17,7 +17,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -126,7 +126,7 @@ async def _set(beir: BeirSet, chosen: Sequence[str], lines: Sequence[Faq], forms
             if row := _row(beir, form, judged, [of(beir.grades[q], r) for q, r in zip(chosen, ranked, strict=True)]):
                 last, scores = row
                 before = first.setdefault(judged, scores)
-                rows.append(last if before is scores else _tested(last, randomisation_p(scores, before)))
+                rows.append(last if before is scores else replace(last, p=round(randomisation_p(scores, before), 4)))
                 note(rows[-1])
     return rows
 
@@ -159,13 +159,9 @@ def _row(beir: BeirSet, form: str, judged: str, found: Sequence[_Judged]) -> tup
     if not counted:
         return None
     scores = {stage: [ndcg(ranked[stage], grades) for grades, ranked in counted] for stage in STAGES}
-    means = [round(fmean(scores[stage]), 4) for stage in STAGES]
+    bm25, dense, rerank2 = (round(fmean(scores[stage]), 4) for stage in STAGES)
     reached = round(fmean(recall(ranked["rerank2"], grades, 10) for grades, ranked in counted), 4)
-    return Row(beir.name, form, judged, len(counted), *means, reached, None), scores["rerank2"]
-
-
-def _tested(row: Row, p: float) -> Row:
-    return Row(row.set, row.form, row.judged, row.queries, row.bm25, row.dense, row.rerank2, row.recall10, round(p, 4))
+    return Row(beir.name, form, judged, len(counted), bm25, dense, rerank2, reached, None), scores["rerank2"]
 
 
 if __name__ == "__main__":
