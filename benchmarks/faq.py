@@ -56,13 +56,15 @@ def main() -> None:
     arguments.add_argument("folders", nargs="+")
     arguments.add_argument("--documents", type=int, help="of a larger set: those that answer its queries, then others")
     arguments.add_argument("--queries", type=int, default=300)
+    arguments.add_argument("--linked", action="store_true", help="queries whose FAQ links to others alone")
     arguments.add_argument("--forms", nargs="+", default=list(FORMS), choices=list(FORMS))
     given = arguments.parse_args()
     rows: list[Row] = []
     for folder in given.folders:
         beir = load_set(Path(folder))
         chance = random.Random(given.seed)
-        chosen = sorted(chance.sample(sorted(beir.queries), min(given.queries, len(beir.queries))))
+        asked = [query for query in sorted(beir.queries) if not given.linked or len({*beir.grades[query].values()}) > 1]
+        chosen = sorted(chance.sample(asked, min(given.queries, len(asked))))
         lines = _sampled(beir, chosen, given.documents, chance)
         rows += asyncio.run(_set(beir, chosen, lines, given.forms))
     report("faq", given, rows)
