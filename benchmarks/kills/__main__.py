@@ -110,12 +110,12 @@ def measured(moves: Sequence[Move], kills: int, seed: int, folder: Path) -> Row:
 def _killed_lives(data: Path, plan: Path, moves: Sequence[Move], kills: int, chance: random.Random) -> list[Life]:
     """The last one lives to its end."""
     lives: list[Life] = []
-    done, starts = 0, [3.0]
+    done, start = 0, 3.0
     for number in range(1, kills + 1):
         share = -(-len(moves) * number // (kills + 1))
-        lives.append(_life(data, plan, done, share, chance.uniform(0, 2 * starts[-1])))
+        lives.append(_life(data, plan, done, share, chance.uniform(0, 2 * start)))
         done += lives[-1].acknowledged
-        starts += [lives[-1].started] if lives[-1].started else []
+        start = lives[-1].started or 1.1 * start  # it may take longer than was thought
         print(number, done, lives[-1], file=sys.stderr, flush=True)
     return [*lives, _life(data, plan, done, len(moves), None)]
 
