@@ -66,13 +66,14 @@ def main() -> int:
     arguments.add_argument("--hostile", default="")
     arguments.add_argument("--files", type=int, default=500)
     arguments.add_argument("--kills", type=int, default=200)
+    arguments.add_argument("--minutes", type=float, default=45, help="then no more kills: the rest is made in peace")
     given = arguments.parse_args()
     files = [file for folder in given.folders for file in _files(folder)]
     hostile = _files(given.hostile) if given.hostile else []
     with tempfile.TemporaryDirectory() as name:
         (folder := Path(name) / "files").mkdir()
         moves = make_load(files, hostile, given.files, folder, given.seed)
-        row = measured(moves, given.kills, given.seed, Path(name))
+        row = measured(moves, given.kills, given.seed, Path(name), given.minutes)
     report("kills", given, [row])
     return int(bool(row.differing_files or row.wrong))
 
@@ -82,12 +83,12 @@ def _files(folder: str) -> list[Path]:
     return [file for file in found if not any(part in file.name for part in _LEFT_OUT)]
 
 
-def measured(moves: Sequence[Move], kills: int, seed: int, folder: Path) -> Row:
+def measured(moves: Sequence[Move], kills: int, seed: int, folder: Path, minutes: float = 45) -> Row:
     write_moves(moves, plan := folder / "moves.json")
     began = time.monotonic()
     with ThreadPoolExecutor(1) as beside:
         unharmed = beside.submit(_life, folder / "unharmed", plan, 0, len(moves), None)
-        lives = _killed_lives(folder / "killed", plan, moves, kills, random.Random(seed))
+        lives = _killed_lives(folder / "killed", plan, moves, kills, random.Random(seed), began + 60 * minutes)
         minutes = (time.monotonic() - began) / 60
         assert not unharmed.result().killed
     expected, _ = state(folder / "unharmed")
@@ -107,11 +108,15 @@ def measured(moves: Sequence[Move], kills: int, seed: int, folder: Path) -> Row:
     )
 
 
-def _killed_lives(data: Path, plan: Path, moves: Sequence[Move], kills: int, chance: random.Random) -> list[Life]:
-    """The last one lives to its end."""
+def _killed_lives(
+    data: Path, plan: Path, moves: Sequence[Move], kills: int, chance: random.Random, end: float
+) -> list[Life]:
+    """The last one lives to its end. end: of the kills, on the monotonic clock."""
     lives: list[Life] = []
     done, start = 0, 3.0
     for number in range(1, kills + 1):
+        if time.monotonic() > end:
+            break
         share = -(-len(moves) * number // (kills + 1))
         lives.append(_life(data, plan, done, share, chance.uniform(0, 2 * start)))
         done += lives[-1].acknowledged
