@@ -55,12 +55,12 @@ def main() -> None:
 async def _measured(files: Sequence[Path], phrases: Mapping[str, str]) -> list[Parsed]:
     rows = []
     for file in files:
-        rows.append(await _one(file, phrases.get(file.name)))
+        rows.append(await one(file, phrases.get(file.name)))
         note(rows[-1])
     return rows
 
 
-async def _one(file: Path, phrase: str | None) -> Parsed:
+async def one(file: Path, phrase: str | None) -> Parsed:
     content = await asyncio.to_thread(file.read_bytes)
     limits, documents, outcome = Limits(), list[ParsedDocument](), "completed"
     child = await Child.start(Confinement())
@@ -88,7 +88,11 @@ async def _one(file: Path, phrase: str | None) -> Parsed:
         ms=round(seconds * 1000),
         rss_mb=highest >> 10,
         places=_places(documents),
-        found="-" if not phrase else "yes" if _holds(documents, phrase) else "no",
+        found="-"
+        if not phrase
+        else "yes"
+        if any(holds(each.text + each.title, phrase) for each in documents)
+        else "no",
         warning="; ".join(dict.fromkeys(document.warning for document in documents if document.warning))[:80],
     )
 
@@ -117,9 +121,15 @@ def _places(documents: Sequence[ParsedDocument]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counted.items() if count)
 
 
-def _holds(documents: Sequence[ParsedDocument], phrase: str) -> bool:
-    wanted = _SPACE.sub("", phrase)
-    return any(wanted in _SPACE.sub("", document.text + document.title) for document in documents)
+def _found(documents: Sequence[ParsedDocument], phrase: str | None) -> str:
+    if not phrase:
+        return "-"
+    return "yes" if any(holds(each.text + each.title, phrase) for each in documents) else "no"
+
+
+def holds(text: str, phrase: str) -> bool:
+    """White space apart."""
+    return _SPACE.sub("", phrase) in _SPACE.sub("", text)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+from retrieval.columns import Columns, role
 from retrieval.parsing.base.encoding import decode
 from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.base.limits import Limits
-from retrieval.parsing.base.records import Record, documents, known
+from retrieval.parsing.base.records import Record, documents
 from retrieval.parsing.cells.delimiter import delimiter
 from retrieval.parsing.cells.grammar import TooManyCells
 from retrieval.parsing.cells.table import Row, Table
@@ -25,7 +26,7 @@ def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]
     first = list(islice(found, _SAMPLE))
     if not first:
         return []
-    names = first[0][1].cells if _is_header([row.cells for _, row in first]) else None
+    names = first[0][1].cells if _is_header([row.cells for _, row in first], limits.columns) else None
     below = chain(first[1:] if names else first, found)
     records = (Record(number, _record(row.cells, names), _warning(row, names)) for number, row in below)
     return list(documents(records, "row", limits))
@@ -33,7 +34,7 @@ def parse(content: bytes, filename: str, limits: Limits) -> list[ParsedDocument]
 
 def _rows(text: str, limits: Limits) -> Iterator[tuple[int, Row]]:
     """Numbered, cells trimmed. Raises ParseError."""
-    mark, start = delimiter(text, limits.cells, known)
+    mark, start = delimiter(text, limits.cells, lambda cell: role(cell, limits.columns) is not None)
     number = 0
     try:
         for number, row in enumerate(Table(text, mark, limits.cells).rows(start), start=1):
@@ -50,10 +51,10 @@ def _warning(row: Row, names: Sequence[str] | None) -> str:
     return ""
 
 
-def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+def _is_header(rows: Sequence[Sequence[str]], own: Columns) -> bool:
     """Known names make a header. So do short, distinct, wordy names over rows that look unlike them."""
     first = rows[0]
-    if any(known(cell) for cell in first):
+    if any(role(cell, own) for cell in first):
         return True
     wordy = all(0 < len(cell) <= _MAX_NAME and not cell[0].isdigit() and not _SENTENCE.search(cell) for cell in first)
     if len(rows) < 2 or len(first) < 2 or not wordy or len(set(first)) < len(first):

@@ -19,8 +19,9 @@ _UNWATCHED = Unwatched()
 class InThreads:
     """A `Parser`. Tesseract is a process all the same. ocr: None: there is none."""
 
-    def __init__(self, workers: int = 4, ocr: Ocr | None = None) -> None:
+    def __init__(self, workers: int = 4, ocr: Ocr | None = None, limits: Limits = _USUAL) -> None:
         self.missing: tuple[str, ...] = ("files are parsed in the server's own process",)
+        self._limits = limits
         self._tesseract = Tesseract(ocr) if ocr and installed() else None
         self._seats = Seats(ocr.files if ocr else 0)
         self._threads = Threads(workers, "parsing")
@@ -30,11 +31,11 @@ class InThreads:
     ) -> list[ParsedDocument]:
         """Raises ParseError, Crowded, OSError."""
         if self._tesseract is None:
-            return await self._threads.run(parse, content, filename, media_type)
+            return await self._threads.run(parse, content, filename, media_type, self._limits)
         recognition = Recognition(self._tesseract, self._seats, scan)
         asked = _Asked(recognition)
         try:
-            documents = await self._threads.run(parse, content, filename, media_type, _USUAL, asked)
+            documents = await self._threads.run(parse, content, filename, media_type, self._limits, asked)
         except ParseError:
             if recognition.trouble is not None:
                 raise recognition.trouble from None

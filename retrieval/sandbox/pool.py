@@ -15,7 +15,7 @@ from retrieval.sandbox.taking import NoSuchPage
 from retrieval.sandbox.tesseract import Ocr, Tesseract, installed
 from retrieval.types import ParsedDocument
 
-__all__ = ["Confinement", "Crowded", "NoSuchPage", "Ocr", "Parser", "Pool", "Scan", "Unwatched"]
+__all__ = ["Confinement", "Crowded", "Limits", "NoSuchPage", "Ocr", "Parser", "Pool", "Scan", "Unwatched"]
 
 log = logging.getLogger("ragpod.ingest")
 

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from models.base import Embedder
+from retrieval.columns import own_columns
 from retrieval.store.store import Store
 from server.settings.settings import Settings
 
@@ -60,10 +61,11 @@ def viewers_of(settings: Settings) -> "Pool":
 
 def _parser(settings: Settings, ocr: "Ocr | None") -> "Parser":
     from retrieval.sandbox.in_threads import InThreads
-    from retrieval.sandbox.pool import Confinement, Pool
+    from retrieval.sandbox.pool import Confinement, Limits, Pool
 
     given = settings.parsing
+    limits = Limits(columns=own_columns(given.columns))
     if not given.workers:
-        return InThreads(_WORKERS + (ocr.files if ocr else 0), ocr)
+        return InThreads(_WORKERS + (ocr.files if ocr else 0), ocr, limits)
     confinement = Confinement(given.seconds, given.memory_bytes, nice=given.nice, files=given.files)
-    return Pool(given.workers, confinement, ocr=ocr)
+    return Pool(given.workers, confinement, limits, ocr)

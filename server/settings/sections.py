@@ -1,12 +1,14 @@
 """The sections of the settings (server/settings/settings.py)."""
 
 import ipaddress
+import json
 import shlex
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from retrieval.columns import own_columns
 from retrieval.privacy import Kind
 
 
@@ -149,6 +151,26 @@ class ParsingSettings(Section):
     ocr_workers: int | None = Field(default=None, ge=1, le=64, description="pages at once; none: half of the cores")
     ocr_seconds: float = Field(default=120.0, gt=0, description="for a page")
     ocr_pages: int = Field(default=1000, ge=1, description="of a file; those beyond stay pictures")
+    columns: Annotated[dict[str, tuple[str, ...]], NoDecode] = Field(
+        default={}, description="role -> names of columns of CSV, workbooks and JSON lines, beside the usual ones"
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names_by_role(cls, value: Any) -> Any:
+        try:
+            given = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise ValueError('names by role are wanted, as in {"answer": ["해결책"], "question": ["증상"]}')
+        return {role: (names,) if isinstance(names, str) else names for role, names in given.items()}
+
+    @field_validator("columns")
+    @classmethod
+    def _known_roles(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        own_columns(value)
+        return value
 
 
 class SourceSettings(Section):

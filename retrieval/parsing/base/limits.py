@@ -1,7 +1,8 @@
 """How much one file may hold: looked at before it is read and while it is, so that memory stays near its own size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from retrieval.columns import Columns
 from retrieval.parsing.base.errors import ParseError
 
 
@@ -13,7 +14,7 @@ class Limits:
     has columns. line: characters of a line of JSONL, whose empty lists take twenty times as much when they are read.
     tokens: tags and texts of HTML, 150 bytes each. lines: of Markdown, 1.3 kB each where they are headings. pages: of
     plain text. entries, inflated: members of a zip, and bytes out of all that are read of them. sheet_cells: of a
-    workbook, 300 bytes each.
+    workbook, 300 bytes each. columns: no limit, but it travels with them: what columns mean, beside the usual names.
     """
 
     bytes: int = 400_000_000
@@ -27,6 +28,7 @@ class Limits:
     entries: int = 20_000
     inflated: int = 400_000_000
     sheet_cells: int = 1_000_000
+    columns: Columns = field(default_factory=dict)
 
 
 def within(most: int, found: int, what: str) -> None:

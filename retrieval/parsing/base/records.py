@@ -8,21 +8,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from models.base import Block
+from retrieval.columns import CATEGORY, UPDATED, Columns, roles
+from retrieval.dates import UPDATED_AT, moment
 from retrieval.parsing.base.encoding import clean
 from retrieval.parsing.base.errors import ParseError
 from retrieval.parsing.base.limits import Budget, Limits, characters
 from retrieval.types import Attribute, ParsedDocument
 
-_COLUMNS = {
-    "id": ("_id", "id", "external_id", "faq_id"),
-    "title": ("title", "제목", "subject"),
-    "question": ("question", "questions", "질문", "질문내용", "질문 내용", "문의", "문의내용", "문의 내용"),
-    "text": ("text", "content", "contents", "body", "내용", "본문", "passage"),
-    "answer": ("answer", "answers", "답변", "답변내용", "답변 내용", "답", "응답", "response"),
-    "keywords": ("keyword", "keywords", "키워드", "검색어", "연관검색어", "tags", "태그"),
-    "url": ("url", "link", "링크", "주소 링크", "source_url"),
-}
-_ROLE = {name: role for role, names in _COLUMNS.items() for name in names}
+_KEYS = {CATEGORY: CATEGORY, UPDATED: UPDATED_AT}  # roles that are attributes, and their keys
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?")
 _MAX_KEYS, _MAX_KEY, _MAX_VALUE = 16, 64, 512  # the limits of the OpenAI vector store API
 _MAX_TITLE = 300
@@ -38,18 +31,10 @@ class Record(NamedTuple):
     warning: str = ""
 
 
-def known(column: str) -> bool:
-    return _role(column) is not None
-
-
-def asks(columns: Iterable[str]) -> bool:
+def asks(columns: Iterable[str], limits: Limits) -> bool:
     """Whether they are those of questions with their answers."""
-    roles = {_role(column) for column in columns}
-    return "question" in roles and bool(roles & {"answer", "text"})
-
-
-def _role(column: str) -> str | None:
-    return _ROLE.get(clean(column).strip().casefold())
+    found = set(roles(columns, limits.columns).values())
+    return "question" in found and bool(found & {"answer", "text"})
 
 
 def documents(records: Iterable[Record], unit: str, limits: Limits) -> Iterator[ParsedDocument]:
@@ -60,7 +45,7 @@ def documents(records: Iterable[Record], unit: str, limits: Limits) -> Iterator[
     seen: dict[str, int] = {}
     count, budget = Budget(limits.rows, f"{unit}s"), characters(limits)
     for number, fields, warning in records:
-        document = _document(fields, warning, characters(limits))
+        document = _document(fields, warning, characters(limits), limits.columns)
         if not document.text or document.text.isspace():
             continue
         count.take(1)
@@ -71,16 +56,19 @@ def documents(records: Iterable[Record], unit: str, limits: Limits) -> Iterator[
         yield document
 
 
-def _document(record: Mapping[str, Any], warning: str, names: Budget) -> ParsedDocument:
+def _document(record: Mapping[str, Any], warning: str, names: Budget, own: Columns) -> ParsedDocument:
     """names: characters of dotted keys, which repeat the outer key for each inner one."""
     parts: dict[str, str] = {}
     columns: dict[str, str] = {}
     fields: list[tuple[str, Any]] = []
+    known = roles(record, own)
     for column, value in record.items():
-        role = _role(column)
+        role = known.get(column)
+        if role == UPDATED and moment(value) is None:
+            role = None  # no time: an attribute of its own name
         if role and not parts.get(role) and not isinstance(value, dict):
-            parts[role], columns[role] = _written(value), clean(column).strip()
-            if role == "keywords":
+            parts[role], columns[role] = _written(value), _KEYS.get(role) or clean(column).strip()
+            if role in ("keywords", *_KEYS):
                 fields.append((columns[role], value))
         else:
             fields.extend(_flattened(column, value, 0, names))

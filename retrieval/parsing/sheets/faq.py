@@ -19,7 +19,7 @@ def questions(sheets: Sequence[Sheet], limits: Limits) -> list[ParsedDocument]:
                 return []
             table = tables[0]._replace(rows=tables[0].rows[titles(sheet, tables[0]) :])
             names = header(sheet, table, 1) if header_rows(sheet, table) == 1 else {}
-            if not asks(names.values()):
+            if not asks(names.values(), limits):
                 return []
             found.append((sheet, table, names))
     places = {}

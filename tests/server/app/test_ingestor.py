@@ -27,6 +27,23 @@ async def test_a_server_parses_in_children_unless_it_is_told_otherwise(
         assert "retrieval.sandbox" in child_commands()
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+async def test_the_settings_names_of_columns_reach_the_parsers(
+    workers: int, data_dir: Path, embedder: E5Embedder, tokenizer: Tokenizer
+) -> None:
+    columns = {"question": ["증상"], "answer": ["해결책"], "category": ["업무"]}
+    async with house(data_dir, embedder, tokenizer, parsing={"workers": workers, "columns": columns}) as home:
+        store = await home.openai.vector_stores.create(name="columns")
+        row = "증상,해결책,업무\n화면이 꺼져요,전원을 다시 켜세요.,PC\n".encode()
+        await home.openai.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=("faq.csv", row), poll_interval_ms=50
+        )
+        found = await home.openai.vector_stores.search(
+            store.id, query="화면", filters={"type": "eq", "key": "category", "value": "PC"}
+        )
+        assert found.data[0].content[0].text == "화면이 꺼져요\n전원을 다시 켜세요."
+
+
 def child_commands() -> str:
     children = " ".join(task.read_text() for task in Path("/proc/self/task").glob("*/children")).split()
     return " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in children)

@@ -109,3 +109,28 @@ def test_arguments_of_the_engine_are_split_as_by_a_shell_or_given_as_a_list(monk
     Path("ragpod.toml").write_text('[engine]\narguments = ["--seed", "1"]\ntensor_parallel = 2\n')
     assert Settings.load().engine.arguments == ("--seed", "1")
     assert problem(engine={"arguments": "--open 'quote"}).startswith("engine.arguments: ")
+
+
+def test_names_of_columns_come_from_the_file_or_as_json_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ragpod.toml").write_text('[parsing.columns]\nanswer = ["해결책", "조치"]\nquestion = "증상"\n')
+    assert Settings.load().parsing.columns == {"answer": ("해결책", "조치"), "question": ("증상",)}
+    monkeypatch.setenv("RAGPOD_PARSING_COLUMNS", '{"url": ["참고"]}')
+    assert Settings.load().parsing.columns == {"url": ("참고",)}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ('{"anser": ["해결책"]}', "did you mean answer?"),
+        ('{"answer": ["a"], "text": ["A"]}', "cannot be both 'answer' and 'text'"),
+        ('{"answer": [""]}', "is blank"),
+        ("answer=해결책", 'as in {"answer": '),
+        ('["answer"]', 'as in {"answer": '),
+        ('{"answer": 7}', "parsing.columns.answer: "),
+    ],
+)
+def test_columns_that_cannot_be_meant_stop_the_start(monkeypatch: pytest.MonkeyPatch, given: str, says: str) -> None:
+    monkeypatch.setenv("RAGPOD_PARSING_COLUMNS", given)
+    message = problem()
+    assert message.startswith("parsing.columns")
+    assert says in message

@@ -79,6 +79,25 @@ async def test_the_same_bytes_are_one_file_for_each_name_and_purpose(home: House
     assert (await files.content(again.id)).content == LAMBDA[1]
 
 
+async def test_the_same_upload_eight_times_at_once_is_one_document(home: House) -> None:
+    store = await home.openai.vector_stores.create(name="eight")
+    content = b"# Parcels\n\nThe parcel QZ81 was sent once."
+
+    async def put() -> str:
+        file = await home.openai.files.create(file=("parcel.md", content), purpose="assistants")
+        await home.openai.vector_stores.files.create_and_poll(
+            vector_store_id=store.id, file_id=file.id, poll_interval_ms=50
+        )
+        return file.id
+
+    ids = await asyncio.gather(*(put() for _ in range(8)))
+    attached = await home.openai.vector_stores.files.list(store.id)
+    assert {file.id for file in attached.data} == set(ids) == {ids[0]}
+    found = await home.openai.vector_stores.search(store.id, query="QZ81")
+    assert [file.filename for file in found.data] == ["parcel.md"]
+    assert (await home.openai.vector_stores.retrieve(store.id)).file_counts.completed == 1
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_every_page_is_reached_in_both_orders(home: House, order: Any) -> None:
     made = [(await home.openai.files.create(file=(f"{i}.txt", b"x"), purpose="user_data")).id for i in range(5)]
