@@ -157,8 +157,10 @@ def state(data: Path) -> tuple[State, list[str]]:
         for file in sorted(attached(store, store_id), key=lambda each: -each.version):
             shown += file.chunks if file.visible else 0
             if versions.get(file.filename, 0) > file.version:
-                wrong += [f"an older {file.filename} is visible"] * file.visible
-                continue  # cancelled while it was worked at, or failed before: by chance
+                if file.visible and found[file.filename][0] == "completed":
+                    wrong.append(f"an older {file.filename} is visible")
+                # Else by chance: cancelled while it was worked at, or indexed before the newest one failed.
+                continue
             versions[file.filename] = file.version
             texts = tuple(store.attachments.content(OWNER, store_id, file.file_id)) if file.visible else ()
             original = hashlib.sha256(store.files.content(OWNER, file.file_id)).hexdigest()
