@@ -151,6 +151,7 @@ async def open_parts(
         stack.callback(store.close)
         keys = keys or Keys.of(settings.api_keys)
         await asyncio.to_thread(furnish, store, keys.owners, settings.default_store)
+        quotes_evidence = engine is None and profile.quotes_evidence
         if engine is None:
             engine = await stack.enter_async_context(profile.engine())
         opening = asyncio.create_task(_records(settings, store))  # beside the models
@@ -165,7 +166,8 @@ async def open_parts(
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
-        generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
+        quoting = _quoting(embedder, tokenizer)
+        generators = Generators(engine, quoting, profile.prompt_style, quotes_evidence=quotes_evidence)
         parts = _served(settings, keys, library, generators, database, turns)
         stack.push_async_callback(parts.runs.aclose)
         _watch(parts)
