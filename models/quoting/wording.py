@@ -53,8 +53,8 @@ _ASKS_PRICE = re.compile(
     re.IGNORECASE,
 )
 _SAYS_PRICE = re.compile(
-    r"[$€£¥₩]\s?\d|\d[\d,.]*\s?(?:[$€£¥₩]|원|달러|유로|만|천|%|퍼센트|USD|EUR|KRW|dollars?|euros?|pounds?|won\b|cents?|per ?cent)"
-    r"|\d+/\d+|\bfree\b|\bno (?:charge|fee|cost)|무료|공짜",
+    r"[$€£¥₩]\s?\d|\d[\d,.]*\s?(?:[$€£¥₩]|원|달러|유로|만|천|%|퍼센트|USD|EUR|KRW|dollars?|euros?|pounds?|won\b|cents?)"
+    r"|\d+/\d+|\bper ?cent\b|\bfree\b|\bno (?:charge|fee|cost)|무료|공짜",
     re.IGNORECASE,
 )
 

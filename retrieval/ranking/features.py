@@ -78,8 +78,8 @@ def signs(query: Query, candidates: Candidates) -> dict[str, float]:
 
 
 def _known(weights: Mapping[str, float], texts: Sequence[Sequence[str]]) -> float:
-    """The share of the query's terms, by idf, that any candidate has; of those in the script that most candidates' terms
-    are in, since a question in another language has its words nowhere. 1 without such terms.
+    """The share of the query's terms, by idf, that any candidate has; of those in the script that most of the
+    candidates' terms are in, since a question in another language has its words nowhere. 1 without such terms.
     """
     said = Counter(term for text in texts for term in set(text))
     korean = 2 * sum(count for term, count in said.items() if _KOREAN.search(term)) > said.total()

@@ -14,8 +14,8 @@ ENGINE_SLOW = "engine: too slow; the answer quotes the evidence"
 
 @dataclass(slots=True)
 class Generators:
-    """style: of the prompts that the engine can take in. quotes_evidence: what stands in documents is quoted without the
-    engine, which is left what only an engine can do and answers without documents.
+    """style: of the prompts that the engine can take in. quotes_evidence: what stands in documents is quoted without
+    the engine, which is left what only an engine can do and answers without documents.
     """
 
     engine: Engine
