@@ -56,9 +56,9 @@ def units(passage: str, known: Sequence[Block] = ()) -> list[Unit]:
         last = block
         own = _units_of(passage, block, number)
         if block.kind == "heading":
-            names = own[0].text.split(" > ") if own and not block.start else []
-            if len(names) > 1:
-                under = _path(names, own_headings)
+            path = own[0].text.split(" > ") if own and not block.start else []
+            if len(path) > 1:
+                under = _path(path, own_headings)
             else:
                 under = _within(under, _level(passage[block.start : block.end], block.context), own)
         elif (found and _SEE_ALSO.match(found[-1].text)) or (
