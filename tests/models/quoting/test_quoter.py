@@ -109,5 +109,5 @@ def test_a_rule_comes_with_its_exception_where_terms_and_vectors_disagree(
 
 
 def test_a_price_that_is_asked_for_is_said_rather_than_the_words_of_the_question() -> None:
-    page = "# Deposits\n\n1) A bidder who does not sign loses the deposit of the bid. The deposit is $500 at least."
+    page = "# Deposits\n\nA bidder who does not sign loses the deposit of the bid.\n\nThe deposit is $500 at least."
     assert answer("How much is the deposit of the bid?", page) == "The deposit is $500 at least. [1]"
