@@ -17,6 +17,8 @@ Rows = Sequence[Sequence[Run]]
 Cell = list[Run]  # its lines, from the top down
 
 _ROWS = 3  # two where there are three columns
+_WIDEST = 64  # columns: more are no table that a reader reads, and cost their square
+_LOOKED_BACK = 8  # rows
 _KEPT = 0.6  # of the gutters so far: a row that keeps fewer is another table's
 _GUTTER = 3.0  # points
 _ROW_GAP = 3.0  # usual row heights between two rows
@@ -53,7 +55,8 @@ def table_at(page: Rows, at: int) -> tuple[Table, Extent] | None:
     if not found.gutters or len(_extent(page, at + 1).gutters) > len(found.gutters):
         return None  # a title over columns is none of their rows
     own = [page[i] for i in found.rows]
-    return Table(_whole_rows([(row, _placed(row, columns(own))) for row in own])), found
+    stands = columns(own)
+    return Table(_whole_rows([(row, _placed(row, stands)) for row in own])), found
 
 
 def free(row: Sequence[Run]) -> list[Gap]:
@@ -84,12 +87,12 @@ def meet(one: Sequence[Gap], other: Sequence[Gap], least: float) -> list[Gap]:
 
 def _extent(page: Rows, at: int) -> Extent:
     """Without gutters where there are too few rows for a table."""
-    if at >= len(page) or len(page[at]) < 2:
+    if at >= len(page) or not 2 <= len(page[at]) <= _WIDEST:
         return Extent()
     found = Extent([at], [], free(page[at])[1:-1])
     for place in range(at + 1, len(page)):
         row = page[place]
-        if not _near(page[place - 1], row):
+        if not _near(page[place - 1], row) or len(row) > _WIDEST:
             break
         if len(row) >= 2:
             kept = meet(found.gutters, free(row), _GUTTER)
@@ -121,7 +124,7 @@ def _goes_on(page: Rows, place: int, found: Extent) -> bool:
     """
     cell = page[place][0]
     above = next(page[i] for i in reversed(found.rows) if len(page[i]) >= 2)
-    right = max(run.box.x1 for i in found.rows for run in page[i])
+    right = max(run.box.x1 for i in found.rows[-_LOOKED_BACK:] for run in page[i])
     if cell.box.x0 <= above[0].box.x1 or cell.box.x1 > right or cell.size > 1.05 * above[0].size or cell.bold:
         return False
     between = place + 1 < len(page) and len(page[place + 1]) >= 2 and _near(page[place], page[place + 1])
@@ -135,7 +138,7 @@ def _aside(page: Rows, place: int, found: Extent) -> bool:
     """
     if place + 1 >= len(page) or len(page[place + 1]) < 2 or place - 1 in found.asides:
         return False
-    usual = _usual_step([page[i] for i in found.rows if len(page[i]) >= 2])
+    usual = _usual_step([page[i] for i in found.rows[-_LOOKED_BACK:] if len(page[i]) >= 2])
     cell, following = page[place][0], page[place + 1]
     across = any(cell.box.x0 < gap[0] and gap[1] < cell.box.x1 for gap in found.gutters)
     keeps = len(meet(found.gutters, free(following), _GUTTER)) >= len(found.gutters)
