@@ -130,7 +130,18 @@ class Profile:
     @property
     def prompt_style(self) -> Literal["compact", "full"]:
         """compact: for the small engine, which takes seconds to read a long prompt."""
-        return "compact" if self.name == "embedded" and self.engines.url is None else "full"
+        return "compact" if self._small_engine else "full"
+
+    @property
+    def quotes_evidence(self) -> bool:
+        """Whether evidence is quoted without the engine: the small one chooses worse, and takes seconds for it
+        (docs/quoting.md).
+        """
+        return self._small_engine
+
+    @property
+    def _small_engine(self) -> bool:
+        return self.name == "embedded" and self.engines.url is None
 
 
 def resolve(

@@ -1,6 +1,6 @@
 """Quoted answers against what a careful reader would give: 163 questions a language over FAQ, manuals, tables, code.
 
-    python -m benchmarks.quoting [--half report|tune] [--each FILE]
+    python -m benchmarks.quoting [--half report|tune] [--by units|sentences|chosen] [--each FILE]
 
 Half of the questions are for tuning, half only for the report; the halves share no document. The documents are those of
 benchmarks/quoting/documents/ and, where it lies beside the checkout, some of ../shared/data. Search and quotation are
@@ -13,8 +13,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.harness import options, report
+from benchmarks.quoting.answerers import Name
 from benchmarks.quoting.asking import ask_all, dumped
 from benchmarks.quoting.questions import SHARED, asked, load
 from benchmarks.quoting.scoring import Outcome, table
@@ -61,12 +63,18 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> Row:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--half", choices=("report", "tune"), default="report")
+    parser.add_argument(
+        "--by", choices=get_args(Name), default="units", help="who answers: see benchmarks/quoting/answerers.py"
+    )
+    parser.add_argument("--language", choices=("en", "ko"), help="of the questions; both without it")
     parser.add_argument("--each", type=Path, help="a file for one line of JSON a question")
     given: argparse.Namespace = parser.parse_args()
     if not SHARED.exists():
         print(f"{SHARED} is absent: its questions are left out")
-    questions = asked(question for question in load() if question.half == given.half)
-    outcomes = asyncio.run(ask_all(questions[:: 9 if given.small else 1]))
+    questions = asked(
+        question for question in load() if question.half == given.half and given.language in (None, question.language)
+    )
+    outcomes = asyncio.run(ask_all(questions[:: 9 if given.small else 1], given.by))
     if given.each:
         given.each.write_text(dumped(outcomes) + "\n", encoding="utf-8")
     report("quoting", given, rows(outcomes))

@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.quoting.answerers import Answerer, Name, answerer
 from benchmarks.quoting.questions import DOCUMENTS, Extent, Question, corpus_lines, text_of
 from benchmarks.quoting.scoring import Outcome, Said, scored, skeleton
 from benchmarks.stores import OWNER, opened
@@ -25,11 +25,16 @@ OTHERS = 120  # documents of each shared corpus beside those with labels
 KEEP = SearchParams(keep=8)
 
 
-async def ask_all(questions: Sequence[Question]) -> list[Outcome]:
-    """Each question asked of all documents of its language. Raises RuntimeError where a file cannot be read."""
+async def ask_all(questions: Sequence[Question], name: Name = "units") -> list[Outcome]:
+    """Each question asked of all documents of its language. name: who answers.
+
+    Raises RuntimeError where a file cannot be read.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        async with opened(Path(folder)) as (store, ingestor, retriever):
-            generator = ExtractiveGenerator(retriever._embedder, retriever._tokenizer.terms)
+        async with (
+            opened(Path(folder)) as (store, ingestor, retriever),
+            answerer(name, ExtractiveGenerator(retriever._embedder, retriever._tokenizer.terms)) as generator,
+        ):
             outcomes = []
             for language in sorted({question.language for question in questions}):
                 own = [question for question in questions if question.language == language]
@@ -61,18 +66,15 @@ def _files(language: str, questions: Sequence[Question]) -> Iterable[tuple[str, 
         yield f"{corpus}.jsonl", b"\n".join(corpus_lines(corpus, documents, OTHERS))
 
 
-async def _outcome(
-    question: Question, named: NamedStore, retriever: Retriever, generator: ExtractiveGenerator
-) -> Outcome:
+async def _outcome(question: Question, named: NamedStore, retriever: Retriever, generator: Answerer) -> Outcome:
     if (courtesy := small_talk(question.question)) is not None:
         return Outcome(question, "greeted", text=courtesy)
     found = await retriever.search(OWNER, [named], question.question, KEEP)
     if found.no_evidence:
         return Outcome(question, "refused")
-    prompt = build(question.question, found.evidence)
-    since = time.perf_counter()
-    quotes = await generator.quotes(prompt)
-    ms = (time.perf_counter() - since) * 1000
+    prompt = build(question.question, found.evidence, style="compact" if generator.compact else "full")
+    answer = await generator.answer(prompt)
+    quotes, ms = answer.quotes, answer.ms
     in_evidence = any(source_of(one.chunk) == question.source for one in found.evidence)
     if not quotes or not question.answerable:
         return Outcome(question, "quoted" if quotes else "refused", ms=ms, found=in_evidence, text=render(quotes))

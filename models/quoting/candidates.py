@@ -22,7 +22,7 @@ _ASKS_FOR_CODE = re.compile(
 )
 _MOST_STEPS = 900  # characters of steps that are said as one
 
-FEATURES = ("late", "own", "context", "first", "rank", "codes", "numbers", "agrees", "opposed", "no", "code")
+FEATURES = ("late", "own", "context", "first", "codes", "numbers", "agrees", "opposed", "no", "code")
 
 Terms = Callable[[str], list[str]]
 
@@ -155,7 +155,6 @@ def _row(question: str, asked: frozenset[str], weight: Mapping[str, float], cand
         sum(weight[term] for term in asked & candidate.own),
         sum(weight[term] for term in (asked & candidate.context) - candidate.own),
         float(candidate.mark == 1),
-        1 / (1 + 0.5 * (candidate.mark - 1)),
         _share(codes(question) | identifiers(question), codes(both) | identifiers(both)),
         _share(numbers(question), numbers(both)),
         float(agrees(question, both) and not against),

@@ -48,8 +48,11 @@ class ExtractiveGenerator:
 
     async def quotes(self, prompt: Prompt) -> list[Quote]:
         """What it quotes, in the order of the answer; empty where nothing answers. Raises Overloaded."""
-        quoter = await asyncio.to_thread(Quoter, prompt.question, prompt.passages, self._terms, prompt.blocks)
+        quoter = await asyncio.to_thread(self.quoter, prompt)
         return quoter.choose(await self._late(prompt.question, quoter.texts))
+
+    def quoter(self, prompt: Prompt) -> Quoter:
+        return Quoter(prompt.question, prompt.passages, self._terms, prompt.blocks)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return estimate_tokens(messages)

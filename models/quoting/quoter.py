@@ -16,10 +16,10 @@ from models.base import Block, FloatArray
 from models.quoting.candidates import Candidate, Passage, Terms, features, introduces, passage
 from models.quoting.lines import columns
 from models.quoting.rendering import Quote
-from models.quoting.wording import asks_for_no, codes
+from models.quoting.wording import asks_for_no, asks_price, codes, says_price
 
 # In the order of candidates.FEATURES, as benchmarks.quoting.fitting gives them.
-_WEIGHTS = np.array([8.2, 5.8, 7.0, 2.5, 1.2, 1.8, 1.7, 2.9, -3.0, 4.6, 4.9], np.float32)
+_WEIGHTS = np.array([8.7, 5.4, 8.6, 1.8, 1.8, 1.8, 2.4, -3.0, 4.5, 4.3], np.float32)
 _EMBEDDED = 24  # candidates whose token vectors are made, the lexically best
 _AS_GOOD = 0.25  # below the best score by at most this: said too, where it says something else
 _AS_GOOD_ELSEWHERE = 0.1  # in another passage than the best
@@ -65,6 +65,7 @@ class Quoter:
             own for own, nearness in zip(self._asking, late[len(near) :], strict=True) if nearness >= _SAME_QUESTION
         ]
         scores = self.features @ _WEIGHTS + _WEIGHTS[0] * near
+        scores = self._priced(scores)
         best = int(scores.argmax())
         if not asked and self.features[best, 1:3].sum() < _LITTLE_SHARED and near[best] < _FAR:
             return []
@@ -82,6 +83,24 @@ class Quoter:
         order = {mark: place for place, mark in enumerate(dict.fromkeys(one.mark for one in chosen))}
         quotes = {quote for candidate in chosen for quote in self._completed(candidate, asked)}
         return sorted(quotes, key=lambda quote: (order[quote.mark], quote.position))
+
+    def _priced(self, scores: FloatArray) -> FloatArray:
+        """Where a price is asked for and the best candidate names none, of the others in its passage those that do, and
+        share a word with the question in text or heading, come before it.
+        """
+        best = int(scores.argmax())
+        if not asks_price(self._question) or says_price(self.candidates[best].text):
+            return scores
+        shares = self.features[:, 1:3].sum(axis=1) > 0
+        priced = [
+            index
+            for index, candidate in enumerate(self.candidates)
+            if shares[index] and candidate.mark == self.candidates[best].mark and says_price(candidate.text)
+        ]
+        if priced:
+            scores = scores.copy()
+            scores[priced] += scores[best] - scores[priced].max() + _AS_GOOD + 0.01
+        return scores
 
     def _nearer_neighbour(self, chosen: Candidate, near: FloatArray) -> list[Candidate]:
         """Of a brief paragraph the sentence beside it that says a term of the question which this one leaves out, and

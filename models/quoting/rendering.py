@@ -23,6 +23,8 @@ _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])")
 _TAG = re.compile(r"</?(?:br|p|b|i|em|strong|u|span|div|sup|sub|font|a)\b[^<>]*>", re.IGNORECASE)
 _TICKS = re.compile(r"`{3,}")
+_LABEL = (":", "：")
+_AFTER_LABEL = re.compile(r"([:：]), ")
 _SHOWN = ("http://", "https://", "mailto:", "/", "#")
 
 
@@ -112,12 +114,12 @@ def _said(unit: Unit) -> str:
 
 
 def named_cells(row: Unit) -> str:
-    """`Plan: Pro, Month: $19`; without a header the cells alone."""
+    """`Plan: Pro, Month: $19`; without a header the cells alone, of a form each field with its value."""
     own, names = cells(row.text), cells(row.context)
     if row.text.startswith("|") and not row.context.startswith("|"):
         own = ["", *own]  # the first cell of a row without borders is empty
-    if len(names) < len(own):
-        return ", ".join(spoken(cell) for cell in own if cell)
+    if len(names) < len(own) or own[0].endswith(_LABEL):  # a total's own words stand under no column's name
+        return _AFTER_LABEL.sub(r"\1 ", ", ".join(spoken(cell) for cell in own if cell))
     pairs = ((spoken(name), spoken(cell)) for name, cell in zip(names, own, strict=False))
     return ", ".join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)
 

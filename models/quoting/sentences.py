@@ -4,7 +4,7 @@ Hard-wrapped lines are joined, Korean and English sentences cut apart, code and 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -45,18 +45,22 @@ def units(passage: str, known: Sequence[Block] = ()) -> list[Unit]:
     known: the passage's blocks as its parser saw them; without them they are found in the text.
     """
     found: list[Unit] = []
+    parts = known or blocks(passage)
+    own_headings = {_named(passage, block) for block in parts if block.kind == "heading" and block.start}
     under: list[tuple[int, str]] = []
     number, last = -1, None
-    for block in known or blocks(passage):
+    for block in parts:
         if block.kind in ("question", "answer", "header"):
             continue
         number += last is None or not _together(passage, last, block)
         last = block
         own = _units_of(passage, block, number)
         if block.kind == "heading":
-            level = _level(passage[block.start : block.end], block.context)
-            under = [(above, name) for above, name in under if above < level]
-            under += [(level, unit.text) for unit in own]
+            path = own[0].text.split(" > ") if own and not block.start else []
+            if len(path) > 1:
+                under = _path(path, own_headings)
+            else:
+                under = _within(under, _level(passage[block.start : block.end], block.context), own)
         elif (found and _SEE_ALSO.match(found[-1].text)) or (
             found and found[-1].kind == "reference" and found[-1].paragraph == number
         ):
@@ -66,8 +70,22 @@ def units(passage: str, known: Sequence[Block] = ()) -> list[Unit]:
     return found
 
 
-def _refers(last: Unit, number: int) -> bool:
-    return last.kind == "reference" and last.paragraph == number
+def _path(names: Sequence[str], elsewhere: Collection[str]) -> list[tuple[int, str]]:
+    """(level, name) of what a passage's first line says it is under. elsewhere: headings within the passage, which are
+    above nothing that comes before them.
+    """
+    return [(level, name) for level, name in enumerate(names, 1) if name not in elsewhere]
+
+
+def _within(under: Sequence[tuple[int, str]], level: int, own: Sequence[Unit]) -> list[tuple[int, str]]:
+    """Below a further heading: a section that it ends is above it no more."""
+    return [*((above, name) for above, name in under if above < level), *((level, unit.text) for unit in own)]
+
+
+def _named(passage: str, block: Block) -> str:
+    text = " ".join(passage[block.start : block.end].split())
+    found = HEADING.match(text)
+    return found[2] if found else text
 
 
 def _together(passage: str, block: Block, following: Block) -> bool:

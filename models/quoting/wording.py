@@ -46,6 +46,17 @@ _SAYS_NO = re.compile(
     r"|않|못 ?[하합한할]|마세요|마십시오|말아|안 ?[되돼될됩]|금지|없다|없습|없이|없으",
     re.IGNORECASE,
 )
+_ASKS_PRICE = re.compile(
+    r"\bhow (?:much|expensive) (?:is|are|for)\b|\b(?:how much|what)\b.*\b(?:prices?|costs?|fees?|charges?|pay)\b"
+    r"|^(?:the )?(?:prices?|costs?|fees?) (?:of|for)\b"
+    r"|얼마(?!나)|(?:가격|요금|비용|금액|값)[은이]?(?:요)?\??$",
+    re.IGNORECASE,
+)
+_SAYS_PRICE = re.compile(
+    r"[$€£¥₩]\s?\d|\d[\d,.]*\s?(?:[$€£¥₩]|원|달러|유로|만|천|%|퍼센트|USD|EUR|KRW|dollars?|euros?|pounds?|won\b|cents?)"
+    r"|\d+/\d+|\bper ?cent\b|\bfree\b|\bno (?:charge|fee|cost)|무료|공짜",
+    re.IGNORECASE,
+)
 
 
 def visible(text: str) -> str:
@@ -93,3 +104,12 @@ def asks_for_no(question: str) -> bool:
 
 def says_no(text: str) -> bool:
     return _SAYS_NO.search(text) is not None
+
+
+def asks_price(question: str) -> bool:
+    return _ASKS_PRICE.search(question) is not None
+
+
+def says_price(text: str) -> bool:
+    """An amount of money or a share, or that it costs nothing."""
+    return _SAYS_PRICE.search(text) is not None

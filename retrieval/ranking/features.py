@@ -4,6 +4,7 @@ Relative features tell candidates of one query apart; signs are the same for all
 answered at all. Nothing depends on corpus size, score scale or language, so one ranker serves every store.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _EPSILON = 1e-6
 _TOP = 10
 # BM25's k1 + 1 in tantivy: no text scores above this times the sum of the query's idf.
 _SATURATION = 2.2
+_KOREAN = re.compile("[\uac00-\ud7a3]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,20 @@ def signs(query: Query, candidates: Candidates) -> dict[str, float]:
     found |= {f"{name}_best": float(values.max()) for name, values in scores.items()}
     found["bm25_best"] = float(scores["bm25"].max()) / (_SATURATION * total)
     found["coverage_best"] = max(_weight(weights, set(text)) for text in candidates.texts) / total
+    found["known"] = _known(weights, candidates.texts)
     found["agreement"] = _agreement(scores["bm25"], scores["dense"])
     found["terms"] = float(np.log1p(len(weights)))
     return found
+
+
+def _known(weights: Mapping[str, float], texts: Sequence[Sequence[str]]) -> float:
+    """The share of the query's terms, by idf, that any candidate has; of those in the script that most of the
+    candidates' terms are in, since a question in another language has its words nowhere. 1 without such terms.
+    """
+    said = Counter(term for text in texts for term in set(text))
+    korean = 2 * sum(count for term, count in said.items() if _KOREAN.search(term)) > said.total()
+    asked = {term: weight for term, weight in weights.items() if (_KOREAN.search(term) is not None) == korean}
+    return _weight(asked, set(said)) / sum(asked.values()) if any(asked.values()) else 1.0
 
 
 def _array(values: object) -> FloatArray:

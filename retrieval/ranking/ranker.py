@@ -1,9 +1,10 @@
 """The learned part of ranking: a linear order of a query's candidates and its calibration to a probability.
 
-order = relative features . weights; probability = sigmoid(slope * (order - best order) + signs . weights + bias). The
-signs are the same for all candidates of a query, so the probability never changes the order; for the best candidate
-they alone decide, so that a threshold means the same in a store of fifty passages and of a million. Fitted by
-scripts/fit_ranker.py. Gradient-boosted trees on the same features lost to it on left-out sets (docs/LOG.md).
+order = relative features . weights; probability = sigmoid(slope * (order - best order) + signs . weights + bias), less
+where hardly a word of the question is known. The signs are the same for all candidates of a query, so the probability
+never changes the order; for the best candidate they alone decide, so that a threshold means the same in a store of
+fifty passages and of a million. Fitted by scripts/fit_ranker.py. Gradient-boosted trees on the same features lost to it
+on left-out sets (docs/LOG.md).
 """
 
 import json
@@ -18,6 +19,8 @@ from models.base import FloatArray
 from retrieval.ranking.features import Candidates, Query, relative, signs
 
 _ENOUGH = 10
+_KNOWN = 0.3  # of the question's words, by idf: fewer, and it is hardly about these documents
+_STRANGE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +46,28 @@ class Stage:
             return order
         found = settled(signs(query, candidates), self.neutral, len(candidates))
         shared = sum(found[name] * weight for name, weight in self.signs.items() if name in found)
-        logit = self.slope * (order - order.max()) + shared + self.bias
+        logit = self.slope * (order - order.max()) + shared + self.bias - strangeness(found["known"], len(candidates))
         probability: FloatArray = (1 / (1 + np.exp(-logit))).astype(np.float32)
         return probability
+
+
+def strangeness(known: float, count: int) -> float:
+    """What a question loses of its logit where most of its words stand nowhere: one rare word in common with a single
+    passage looks like a find. A rule rather than a weight, as no weighted sum that was fitted told these questions
+    apart (docs/quality.md). known: see features.signs. In a store of a few passages words are missing by chance.
+    """
+    return _STRANGE * _trust(count) if known < _KNOWN else 0.0
+
+
+def _trust(count: int) -> float:
+    return min(1.0, (count - 1) / _ENOUGH)
 
 
 def settled(found: Mapping[str, float], neutral: Mapping[str, float], count: int) -> dict[str, float]:
     """Signs that compare candidates with each other say nothing of one, and little of a few: below eleven candidates
     they are drawn towards the value that they have on average, so that a store of one document answers what it answers.
     """
-    trust = min(1.0, (count - 1) / _ENOUGH)
+    trust = _trust(count)
     return {name: trust * value + (1 - trust) * neutral.get(name, value) for name, value in found.items()}
 
 

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from models.base import FloatArray
 from ranking.data import Example
 from retrieval.evaluation.metrics import ndcg
+from retrieval.ranking.ranker import strangeness
 
 RELATIVE = {
     "rerank1": ("bm25", "dense", "late"),
@@ -64,6 +65,7 @@ class Fitted:
         """The probability of the best candidate."""
         fitted = self.stages[stage]
         logit = fitted["bias"] + sum(example.signs[name] * weight for name, weight in fitted["signs"].items())
+        logit -= strangeness(example.signs.get("known", 1.0), len(example.fused))
         return float(1 / (1 + np.exp(-logit)))
 
 

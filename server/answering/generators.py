@@ -14,11 +14,14 @@ ENGINE_SLOW = "engine: too slow; the answer quotes the evidence"
 
 @dataclass(slots=True)
 class Generators:
-    """style: of the prompts that the engine can take in."""
+    """style: of the prompts that the engine can take in. quotes_evidence: what stands in documents is quoted without
+    the engine, which is left what only an engine can do and answers without documents.
+    """
 
     engine: Engine
     quoting: Generator
     style: Style = "full"
+    quotes_evidence: bool = False
 
     @property
     def client(self) -> OpenAIClient:
@@ -42,13 +45,15 @@ class Generators:
         return self.client.traits.dialect == "vllm"
 
     def choose(self, languages: Iterable[str], *, needs_engine: bool = False) -> tuple[Generator, str | None]:
-        """The engine, or the quoting: by design for a language that the engine cannot write, else with a reason.
+        """The engine, or the quoting: by design where the engine does worse, else with a reason.
 
-        needs_engine: nothing else will do, whatever the language and whether or not it is ready.
+        languages: of question and evidence, none without evidence. needs_engine: nothing else will do, whatever the
+        language and whether or not it is ready.
         """
         engine = self.client
         if needs_engine:
             return engine, None
-        if engine.languages and not engine.languages.issuperset(languages):
+        found = set(languages)
+        if (found and self.quotes_evidence) or (engine.languages and not engine.languages.issuperset(found)):
             return self.quoting, None
         return (engine, None) if self.engine.status == "ready" else (self.quoting, ENGINE_DOWN)

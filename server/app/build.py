@@ -164,6 +164,7 @@ async def open_parts(
         stack.callback(store.close)
         keys = keys or Keys.of(settings.api_keys)
         await asyncio.to_thread(furnish, store, keys.owners, settings.default_store)
+        quotes_evidence = engine is None and profile.quotes_evidence
         if engine is None:
             engine = await stack.enter_async_context(profile.engine())
         opening = asyncio.create_task(_records(settings, store))  # beside the models
@@ -178,7 +179,8 @@ async def open_parts(
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
-        generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
+        quoting = _quoting(embedder, tokenizer)
+        generators = Generators(engine, quoting, profile.prompt_style, quotes_evidence=quotes_evidence)
         webhooks = opened_webhooks(stack, settings, store)
         parts = _served(settings, keys, library, generators, database, turns, webhooks)
         stack.push_async_callback(parts.runs.aclose)

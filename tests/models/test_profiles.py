@@ -111,6 +111,7 @@ def test_a_url_replaces_the_engine_and_its_prompt_style() -> None:
     assert isinstance(profile.engine(), ConnectedEngine)
     assert isinstance(resolve("embedded").engine(), ProcessEngine)
     assert (resolve("embedded").prompt_style, profile.prompt_style) == ("compact", "full")
+    assert (resolve("embedded").quotes_evidence, profile.quotes_evidence) == (True, False)
 
 
 def test_a_reranker_by_url_serves_any_profile_and_an_empty_one_is_none() -> None:

@@ -29,10 +29,13 @@ HERE = Region(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """cells: as a reader sees them. place: of the row."""
+    """cells: as a reader sees them. place: of the row. parts: the row's line in pieces with a region each, where it
+    stands on several lines; they count where they are the line that `Builder.table` makes of the cells.
+    """
 
     cells: Sequence[str]
     place: Region = HERE
+    parts: Sequence[tuple[str, Region]] = ()
 
 
 class Builder:
@@ -107,7 +110,7 @@ class Builder:
             return
         at = found[0]
         for text, region in lines:
-            if text:
+            if text and region != HERE:
                 self._regions.append(replace(region, start=at, end=at + len(text)))
             at += len(text) + len(separator)
 
@@ -122,7 +125,11 @@ class Builder:
                 continue
             line = " | ".join(cell.replace("|", "\\|") for cell in cells)
             first = named and number == 0 and len(line) <= _MAX_HEADER
-            self._add("header" if first else "row", line, row.place, header)
+            kind: BlockKind = "header" if first else "row"
+            if row.parts and "".join(text for text, _ in row.parts) == line:
+                self.lines(row.parts, kind, "", header)
+            else:
+                self._add(kind, line, row.place, header)
             header = line if first else header
         self._last = None if self._last in ("row", "header") else self._last  # two tables are not one
 

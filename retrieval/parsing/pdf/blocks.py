@@ -1,17 +1,19 @@
 """Lines in reading order to what they are: headings, paragraphs, list items, captions, footnotes, tables."""
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from models.base import BlockKind
-from retrieval.parsing.base.building import Builder, Row
+from retrieval.parsing.base.building import HERE, Builder, Row
 from retrieval.parsing.pdf.glyphs import Run
 from retrieval.parsing.pdf.joining import Words, joined
-from retrieval.parsing.pdf.layout import Column, Table
+from retrieval.parsing.pdf.layout import Column
 from retrieval.parsing.pdf.lines import after, hull, region, width
+from retrieval.parsing.pdf.tables import Table
 from retrieval.places import Region
 
 _ITEM = re.compile(
@@ -20,6 +22,7 @@ _ITEM = re.compile(
 _CAPTION = re.compile(r"(?:Figure|Fig\.|Table|그림|표|사진)\s*[\dIVX]+(?:[.\-]\d+)*\s*[.:)\]]?\s", re.IGNORECASE)
 _NOTE = re.compile(r"(?:\d{1,3}|[*†‡§¹²³⁴⁵⁶⁷⁸⁹]{1,3})[).]?\s*\S")
 _CONTENTS = re.compile(r"\.\.\. ?\d+$")  # a line of the table of contents
+_LABEL = re.compile(r"[:：]$")  # a form's: what follows it is its value
 _ENDS = re.compile(r"[.?!。:;]['\"”’)\]]*$")
 _LARGER = 1.12  # than the text: a heading
 _SMALLER = 0.9  # than the text: a note, where it stands low on the page
@@ -113,39 +116,45 @@ class Writer:
         return "footnote" if small and told and _NOTE.match(text) else "prose"
 
     def _table(self, table: Table, page: int) -> None:
-        rows = [[merged_text(cell) for cell in row] for row in table.rows]
-        named = len(rows) > 1 and all(rows[0]) and not any(map(_numeric, rows[0]))
-        named = named and (_bold(table.rows[0]) > _bold(table.rows[1]) or any(map(_numeric, rows[1])))
-        places = [_row_region(row, page) for row in table.rows]
-        self._builder.table([Row(cells, place) for cells, place in zip(rows, places, strict=True)], named=named)
+        rows = [[self._cell(cell, page) for cell in row] for row in table.rows]
+        texts = [["".join(text for text, _ in cell) for cell in row] for row in rows]
+        named = len(rows) > 1 and all(texts[0]) and not any(map(_numeric, texts[0]))
+        named = named and not any(map(_LABEL.search, texts[0]))
+        named = named and (_bold(table.rows[0]) > _bold(table.rows[1]) or any(map(_numeric, texts[1])))
+        self._builder.table([_row(cells, page) for cells in rows], named=named)
 
-
-def merged_text(cell: Run | None) -> str:
-    return cell.text if cell else ""
+    def _cell(self, cell: Sequence[Run], page: int) -> list[tuple[str, Region]]:
+        return joined(cell, page, max(line.box.x1 for line in cell), self._words) if cell else []
 
 
 def _numeric(text: str) -> bool:
     return any(map(str.isdigit, text))
 
 
-def _bold(row: Sequence[Run | None]) -> bool:
-    return all(cell.bold for cell in row if cell)
+def _bold(row: Sequence[Sequence[Run]]) -> bool:
+    return all(line.bold for cell in row for line in cell)
 
 
-def _row_region(row: Sequence[Run | None], page: int) -> Region:
-    """With edges, where the builder's row is these cells as they are."""
-    full = [cell for cell in row if cell]
-    whole = region(Run(box=hull([cell.box for cell in full])), page)
-    while row and row[-1] is None:
-        row = row[:-1]
-    if any("|" in cell.text or cell.text != " ".join(cell.text.split()) for cell in full):
-        return whole
+def _row(cells: Sequence[Sequence[tuple[str, Region]]], page: int) -> Row:
+    """With a region of its own for each line of each cell, where there are several; else one, with each cell's edges
+    where the builder's row is these cells as they are.
+    """
+    texts = ["".join(text for text, _ in cell) for cell in cells]
+    boxes = [region.box for cell in cells for _, region in cell if region.box]
+    whole = region(Run(box=hull(boxes)), page)
+    if any("|" in text or text != " ".join(text.split()) for text in texts):
+        return Row(texts, whole)
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    parts = [part for number, cell in enumerate(cells) for part in ([(" | ", HERE)] if number else []) + list(cell)]
+    if any(len(cell) > 1 for cell in cells):
+        return Row(texts, whole, parts)
     edges: list[float] = []
-    for number, cell in enumerate(row):
-        if number:
-            edges += (after(edges) if edges else [full[0].box.x0, full[0].box.y0, full[0].box.x0, full[0].box.y1]) * 3
-        edges += cell.edges if cell else []
-    return region(Run(box=hull([cell.box for cell in full])), page, edges)
+    first = boxes[0]
+    for text, place in parts:
+        own = array("f", place.edges)
+        edges += own or (after(edges) if edges else [first.x0, first.y0, first.x0, first.y1]) * len(text)
+    return Row(texts, region(Run(box=hull(boxes)), page, edges))
 
 
 def paragraphs(column: Column) -> Iterator[list[Run]]:

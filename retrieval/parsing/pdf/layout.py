@@ -10,25 +10,14 @@ from statistics import median
 
 from retrieval.parsing.pdf.glyphs import Run
 from retrieval.parsing.pdf.lines import cells, hull, merged, rows, width
-
-Gap = tuple[float, float]
+from retrieval.parsing.pdf.tables import Gap, Table, free, meet, table_at
 
 _GUTTER = 8.0  # points, of two columns
 _COLUMN_ROWS = 3  # with text on both sides
 _COLUMN_WIDTH = 18  # character cells of a column's usual line
 _FILL = 0.6  # of its column's width that a usual line takes
 _DEPTH = 4  # columns in columns
-_TABLE_ROWS = 3  # two where there are three columns
 _APART = 3.0  # of the type's size: two texts beside each other are not one line
-_KEPT = 0.6  # of the gutters of a table's first row: fewer, and another table has begun
-_TABLE_GAP = 3.0  # usual row heights between two rows
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """rows: of as many cells as it has columns, an empty one None."""
-
-    rows: list[list[Run | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +51,14 @@ def ordered(runs: Sequence[Run], depth: int = _DEPTH) -> list[Column | Table]:
 def _columns(page: list[list[Run]], at: int) -> tuple[int, Gap | None]:
     """How far the rows from `at` share a gutter, and the gutter where text runs down both of its sides."""
     whole = hull([run.box for row in page for run in (row[0], row[-1])])
-    free: list[Gap] = [(whole.x0, whole.x1)]
+    gutters: list[Gap] = [(whole.x0, whole.x1)]
     end = at
-    while end < len(page) and (narrowed := _meet(free, _free(page[end]), _GUTTER)):
-        free, end = narrowed, end + 1
-    for gap in sorted(free, key=lambda gap: gap[0] - gap[1]):
+    while end < len(page) and (narrowed := meet(gutters, free(page[end]), _GUTTER)):
+        gutters, end = narrowed, end + 1
+    for gap in sorted(gutters, key=lambda gap: gap[0] - gap[1]):
         if gap[0] > whole.x0 and gap[1] < whole.x1 and _running(page[at:end], gap):
             return end, gap
     return max(end, at + 1), None
-
-
-def _free(row: Sequence[Run]) -> list[Gap]:
-    """What a row leaves free, to both sides without an end."""
-    gaps: list[Gap] = []
-    right = float("-inf")
-    for run in row:
-        if run.box.x0 > right:
-            gaps.append((right, run.box.x0))
-        right = max(right, run.box.x1)
-    return [*gaps, (right, float("inf"))]
-
-
-def _meet(one: list[Gap], other: list[Gap], least: float) -> list[Gap]:
-    """Stretches at least so wide that both leave free. Both ascending."""
-    met: list[Gap] = []
-    i = j = 0
-    while i < len(one) and j < len(other):
-        low, high = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
-        if high - low >= least:
-            met.append((low, high))
-        if one[i][1] < other[j][1]:
-            i += 1
-        else:
-            j += 1
-    return met
 
 
 def _sides(page: Sequence[Sequence[Run]], gutter: Gap) -> tuple[list[Run], list[Run]]:
@@ -130,15 +93,16 @@ def _plain(page: list[list[Run]]) -> list[Column | Table]:
     lines: list[Run] = []
     at = 0
     while at < len(divided):
-        end, gutters = _aligned(divided, at)
-        if gutters:
+        if (begun := table_at(divided, at)) is not None:
             if lines:
                 found.append(Column(lines, whole.x0, whole.x1))
-                lines = []
-            found.append(Table([_in_columns(row, gutters) for row in divided[at:end]]))
+            table, extent = begun
+            found.append(table)
+            lines = [merged(divided[place]) for place in extent.asides]
+            at = extent.end
         else:
-            lines += [merged(group) for row in divided[at:end] for group in _together(row)]
-        at = end
+            lines += [merged(group) for group in _together(divided[at])]
+            at += 1
     return [*found, Column(lines, whole.x0, whole.x1)] if lines else found
 
 
@@ -151,50 +115,3 @@ def _together(row: Sequence[Run]) -> list[list[Run]]:
         else:
             groups.append([cell])
     return groups
-
-
-def _aligned(page: list[list[Run]], at: int) -> tuple[int, list[Gap]]:
-    """How far rows of cells from `at` share their gutters, and those; none where no table begins there."""
-    end, gutters = _shared(page, at)
-    if not gutters or len(_shared(page, at + 1)[1]) > len(gutters):  # a title over columns is none of their rows
-        return at + 1, []
-    return end, gutters
-
-
-def _shared(page: list[list[Run]], at: int) -> tuple[int, list[Gap]]:
-    if at >= len(page) or len(page[at]) < 2:
-        return at + 1, []
-    gutters, end = _free(page[at])[1:-1], at + 1
-    most = len(gutters)
-    while end < len(page) and _goes_on(page, end):
-        narrowed = [gap for gap in _meet(gutters, _free(page[end]), 3.0) if gap[0] > float("-inf")]
-        narrowed = [gap for gap in narrowed if gap[1] < float("inf")]
-        if len(narrowed) < max(1, _KEPT * most):
-            break
-        gutters, end = narrowed, end + 1
-    if end - at >= _TABLE_ROWS or (end - at == 2 and len(gutters) > 1):
-        return end, gutters
-    return at + 1, []
-
-
-def _goes_on(page: list[list[Run]], at: int) -> bool:
-    """Whether the row may be one of the table above it: it has cells, or goes on with one between rows that have."""
-    if not _near(page[at - 1], page[at]):
-        return False
-    if len(page[at]) >= 2:
-        return True
-    above, cell = page[at - 1], page[at][0]
-    within = len(above) >= 2 and cell.box.x0 > above[0].box.x1 and cell.size <= above[0].size and not cell.bold
-    return within and at + 1 < len(page) and len(page[at + 1]) >= 2 and _near(page[at], page[at + 1])
-
-
-def _near(above: Sequence[Run], below: Sequence[Run]) -> bool:
-    height = max(run.size for run in above)
-    return min(run.box.y0 for run in below) - max(run.box.y1 for run in above) < _TABLE_GAP * height
-
-
-def _in_columns(row: Sequence[Run], gutters: Sequence[Gap]) -> list[Run | None]:
-    placed: list[list[Run]] = [[] for _ in range(len(gutters) + 1)]
-    for cell in row:
-        placed[sum(gap[1] <= cell.box.x0 + 0.01 for gap in gutters)].append(cell)
-    return [merged(each) if each else None for each in placed]

@@ -106,3 +106,8 @@ def test_a_rule_comes_with_its_exception_where_terms_and_vectors_disagree(
     quoter = Quoter(question, [page], words)
     late = [near["Jeju" in text] if "other" not in text else 0.2 for text in quoter.texts]
     assert render(quoter.choose(np.array(late, np.float32))) == f"{expected} [1]"
+
+
+def test_a_price_that_is_asked_for_is_said_rather_than_the_words_of_the_question() -> None:
+    page = "# Deposits\n\nA bidder who does not sign loses the deposit of the bid.\n\nThe deposit is $500 at least."
+    assert answer("How much is the deposit of the bid?", page) == "The deposit is $500 at least. [1]"

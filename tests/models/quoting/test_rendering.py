@@ -47,6 +47,8 @@ def test_a_row_is_said_with_its_names() -> None:
     row = Unit("| Pro | 29,900원 | |", "row", 0, context="| plan | month | note |")
     assert named_cells(row) == "plan: Pro, month: 29,900원"
     assert named_cells(Unit("| Pro | 29,900원 |", "row", 0)) == "Pro, 29,900원"
+    assert named_cells(Unit("Order: | 12 | Cinema: | Downtown", "row", 0)) == "Order: 12, Cinema: Downtown"
+    assert named_cells(Unit("Total: |  | $90", "row", 0, context="Show | Title | Price")) == "Total: $90"
 
 
 def test_several_rows_are_a_table_with_one_mark() -> None:

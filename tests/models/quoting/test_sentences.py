@@ -90,3 +90,25 @@ def test_no_word_is_lost_or_made_up(passage: str) -> None:
     assert all(unit == Unit(unit.text, unit.kind, unit.paragraph) and unit.text for unit in found)
     letters = [c for c in passage if c in "가다a1"]
     assert [c for unit in found for c in unit.text if c in "가다a1"] == letters or "`" in passage
+
+
+def test_a_passage_that_goes_on_into_other_sections_has_each_unit_under_its_own_headings() -> None:
+    """Its first line names the section of its greater part."""
+    passage = (
+        "# Router > Reset\nRestart it with the button.\n\n## Updates\n\nIt updates at night.\n\n"
+        "### By hand\n\nPress Update.\n\n## Reset\n\nHold the pin for ten seconds.\n"
+    )
+    assert [(unit.text, unit.under) for unit in units(passage) if unit.kind == "sentence"] == [
+        ("Restart it with the button.", ("Router",)),
+        ("It updates at night.", ("Router", "Updates")),
+        ("Press Update.", ("Router", "Updates", "By hand")),
+        ("Hold the pin for ten seconds.", ("Router", "Reset")),
+    ]
+
+
+def test_a_passage_within_a_section_is_under_its_whole_path() -> None:
+    passage = "# Router > Wi-Fi > Password\nChoose Network.\n\n### Guests\n\n1. Open the app.\n"
+    assert [unit.under for unit in units(passage) if unit.kind != "heading"] == [
+        ("Router", "Wi-Fi", "Password"),
+        ("Router", "Wi-Fi", "Guests"),
+    ]

@@ -2,7 +2,17 @@
 
 import pytest
 
-from models.quoting.wording import agrees, asks_for_no, codes, identifiers, numbers, opposed, says_no
+from models.quoting.wording import (
+    agrees,
+    asks_for_no,
+    asks_price,
+    codes,
+    identifiers,
+    numbers,
+    opposed,
+    says_no,
+    says_price,
+)
 
 
 def test_codes_compare_without_their_hyphens_and_are_whole() -> None:
@@ -52,3 +62,29 @@ def test_a_question_for_what_must_not_be(question: str) -> None:
 def test_a_sentence_that_says_no(text: str) -> None:
     assert says_no(text)
     assert not says_no("You may use water.")
+
+
+@pytest.mark.parametrize(
+    ("question", "price"),
+    [
+        ("How much is the Pro plan?", True),
+        ("What does express delivery cost?", True),
+        ("price of the annual pass", True),
+        ("배송비는 얼마예요?", True),
+        ("프로 요금제 가격은?", True),
+        ("How much does it weigh?", False),
+        ("Are prices with tax?", False),
+        ("얼마나 걸리나요?", False),
+        ("가격에 부가세가 포함되어 있나요?", False),
+    ],
+)
+def test_a_price_is_asked_for(question: str, *, price: bool) -> None:
+    assert asks_price(question) == price
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [("Month: $19", True), ("월 29,900원입니다.", True), ("Delivery is free.", True), ("Open at 9.", False)],
+)
+def test_a_price_is_said(text: str, *, price: bool) -> None:
+    assert says_price(text) == price

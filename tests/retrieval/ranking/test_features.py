@@ -52,3 +52,15 @@ def test_without_candidates_there_are_no_signs() -> None:
     assert all(len(values) == 0 for values in relative(nothing).values())
     with pytest.raises(ValueError, match="no candidates"):
         signs(QUERY, nothing)
+
+
+def test_known_is_the_share_of_the_words_that_any_candidate_has() -> None:
+    def known(*words: str) -> float:
+        weights = np.array([2.0 if word == "기간" else 3.0 for word in words], np.float32)
+        return signs(Query(words, weights), candidates())["known"]
+
+    assert known("환불", "쿠폰") == 1
+    assert known("기간", "날씨") == pytest.approx(0.4)
+    assert known("날씨", "서울") == 0
+    assert known("weather", "today") == 1  # in another language nothing follows
+    assert known("기간", "weather") == 1

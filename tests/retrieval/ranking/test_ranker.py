@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.ranking.ranker import Ranker, Stage, settled
+from retrieval.ranking.features import Candidates, Query
+from retrieval.ranking.ranker import Ranker, Stage, settled, strangeness
 from tests.retrieval.ranking.test_features import QUERY, candidates
 
 
@@ -40,3 +41,23 @@ def test_signs_of_few_candidates_are_drawn_to_their_average_and_of_eleven_left_a
     assert settled(found, neutral, 1) == {"late_lead": 2.0, "dense_best": 0.9}
     assert settled(found, neutral, 6)["late_lead"] == pytest.approx(1.0)
     assert settled(found, neutral, 11) == settled(found, neutral, 500) == found
+
+
+def test_a_question_of_words_that_stand_nowhere_is_less_likely_answered_than_its_signs_say() -> None:
+    many = 12
+    texts = [("서울", "배송", "새벽")] + [("배송",)] * (many - 1)
+    scores = {name: np.linspace(0.9, 0.2, many, dtype=np.float32) for name in ("bm25", "dense", "late")}
+    passages = Candidates([f"d{n}" for n in range(many)], scores, texts)
+    stage = Ranker.load().stages["rerank2"]
+    order = stage.order(passages)
+
+    def best(*words: str) -> float:
+        return float(stage.probability(order, Query(words, np.ones(len(words), np.float32)), passages).max())
+
+    assert best("서울", "오늘", "날씨", "어제") < 0.2 * best("서울", "배송", "날씨", "어제")
+
+
+def test_words_that_a_few_passages_lack_say_little() -> None:
+    assert strangeness(0.2, 1) == 0
+    assert 0 < strangeness(0.2, 6) < strangeness(0.2, 11) == strangeness(0.2, 500)
+    assert strangeness(0.9, 500) == 0
