@@ -135,8 +135,8 @@ async def open_parts(
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
     A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
-    Unix seconds. warm: the Korean analyser (a second of CPU) loads now, and not when Hangul first arrives. The engine
-    may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
+    Unix seconds. warm: the Korean analyser loads now, beside all else, and not when Hangul first arrives: it holds the
+    GIL for a second of CPU, in which nobody is answered, /health neither. The engine may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
     weights is not installed).
     """
     from models.profiles import resolve
@@ -156,6 +156,8 @@ async def open_parts(
         opening = asyncio.create_task(_records(settings, store))  # beside the models
         stack.push_async_callback(_closed, opening)
         tokenizer = tokenizer or Tokenizer.load()
+        warming = [asyncio.create_task(asyncio.to_thread(tokenizer.warm))] if warm else []
+        stack.push_async_callback(asyncio.gather, *warming, return_exceptions=True)
         embedder = embedder or await _embedder(profile, stack)
         plan = await _plan(settings, profile, embedder, stack)
         database = await opening
@@ -169,8 +171,7 @@ async def open_parts(
         parts = _served(settings, keys, library, generators, database, turns)
         stack.push_async_callback(parts.runs.aclose)
         _watch(parts)
-        if warm:  # in the background, when all else is there; a question that needs Korean earlier waits
-            stack.push_async_callback(asyncio.wait, [asyncio.create_task(asyncio.to_thread(tokenizer.warm))])
+        await asyncio.gather(*warming)
         yield parts
 
 
