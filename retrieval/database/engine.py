@@ -115,7 +115,7 @@ class Database:
         """
         if self.reserve is None:
             return work()
-        if self.reserve.held:
+        if not self.reserve.short:
             with suppress(StoreFull):
                 return work()
         with self.alone():

@@ -22,17 +22,23 @@ class Reserve:
     def __init__(self, path: Path, size: int) -> None:
         self._path, self._size = path, size
         self._guard = threading.Lock()
-        self._held = False
+        self._held = self._short = False
 
     @property
     def held(self) -> bool:
         return self._held
+
+    @property
+    def short(self) -> bool:
+        """It was given free, or there was no room for it."""
+        return self._short
 
     def take(self) -> bool:
         """False where there is no room for it; nothing is left of the try."""
         with self._guard:
             if not self._held:
                 self._held = self._allocated(self._size)
+                self._short = not self._held
                 if self._held:
                     log.info("%s holds %d bytes", self._path, self._size)
             return self._held
@@ -53,7 +59,7 @@ class Reserve:
     def _cut(self, size: int) -> bool:
         """False where it has no more than that."""
         with self._guard:
-            self._held = False
+            self._held, self._short = False, True
             try:
                 if not self._path.exists() or self._path.stat().st_blocks * 512 <= size:
                     return False

@@ -136,8 +136,8 @@ async def open_parts(
 
     A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
     Unix seconds. warm: the Korean analyser loads now, beside all else, and not when Hangul first arrives: it holds the
-    GIL for a second of CPU, in which nobody is answered, /health neither. The engine may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
-    weights is not installed).
+    GIL for a second of CPU, in which nobody is answered, /health neither. The engine may still be starting. Raises
+    StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights is not installed).
     """
     from models.profiles import resolve
     from retrieval.passages.tokenize import Tokenizer
@@ -156,8 +156,8 @@ async def open_parts(
         opening = asyncio.create_task(_records(settings, store))  # beside the models
         stack.push_async_callback(_closed, opening)
         tokenizer = tokenizer or Tokenizer.load()
-        warming = [asyncio.create_task(asyncio.to_thread(tokenizer.warm))] if warm else []
-        stack.push_async_callback(asyncio.gather, *warming, return_exceptions=True)
+        warming = asyncio.create_task(asyncio.to_thread(tokenizer.warm if warm else lambda: None))
+        stack.push_async_callback(asyncio.wait, [warming])
         embedder = embedder or await _embedder(profile, stack)
         plan = await _plan(settings, profile, embedder, stack)
         database = await opening
@@ -171,7 +171,7 @@ async def open_parts(
         parts = _served(settings, keys, library, generators, database, turns)
         stack.push_async_callback(parts.runs.aclose)
         _watch(parts)
-        await asyncio.gather(*warming)
+        await warming
         yield parts
 
 
