@@ -99,7 +99,7 @@ def armed(data: Path) -> Path:
 async def upload(server: Running, kept: Kept) -> dict[str, Any]:
     """A new file, with a word that no other one has."""
     kept.words += 1
-    word = f"wordnumber{kept.words}"
+    word = f"word{chr(ord('a') + kept.words)}end"  # no other one begins like it
     text = f"# {word}\n\nThe {word} stands in the grove, and nowhere else.\n"
     form = aiohttp.FormData({"purpose": "assistants"})
     form.add_field("file", io.BytesIO(text.encode()), filename=f"{word}.md")
