@@ -73,7 +73,7 @@ _LEAVE_VERSIONS = (
     .values(filename="", sha256=cast(_V.version, Text), leased_by=None, lease_until=None)  # its name is free
 )
 _OF_STORE = select(_V.version, _V.visible).where(_V.store == bindparam("store")).order_by(_V.version).limit(_MOST)
-_DOCUMENTS = select(_D.n, _D.version).where(any_of(_D.version, "versions")).order_by(_D.version, _D.n).limit(_MOST)
+_DOCUMENTS = select(_D.n, _D.version).where(any_of(_D.version, "versions")).limit(_MOST)
 _CHUNKS = select(chunks.c.key, chunks.c.document).where(any_of(chunks.c.document, "documents")).limit(_MOST)
 _DELETE_CHUNKS = delete(chunks).where(any_of(chunks.c.key, "keys"))
 _DELETE_DOCUMENTS = delete(documents).where(any_of(_D.n, "documents"))
