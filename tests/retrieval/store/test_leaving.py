@@ -24,6 +24,7 @@ from tests.retrieval.store.invariants import assert_whole
 from tests.retrieval.store.tripping import Killed
 from tests.small_disk import disk, full
 
+pytestmark = pytest.mark.slow
 ROWS = [f"row {i} of the long one" for i in range(10)]
 Delete = Callable[[Store, Time, str, str], None]
 
@@ -68,7 +69,14 @@ def seen(store: Store, vs: str) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("delete", WAYS)
+@pytest.mark.parametrize(
+    ("kind", "delete"),
+    [
+        *(("sqlite", way) for way in WAYS),
+        ("postgresql", delete_file),
+        *(pytest.param("postgresql", way, marks=pytest.mark.heavy) for way in WAYS[1:]),
+    ],
+)
 def test_whatever_of_it_a_kill_leaves_is_seen_by_nobody_and_goes_with_the_next_start(
     kind: str, tmp_path: Path, time: Time, delete: Delete, monkeypatch: pytest.MonkeyPatch
 ) -> None:
