@@ -1,4 +1,5 @@
 """What callers cost who have not shown a key: one huge header, unfinished ones, half requests, too few descriptors.
+Before them, what a start costs whoever asks /health.
 
     python -m benchmarks.abuse                # about a minute, loopback only
     python -m benchmarks.abuse --small        # a tenth of the sizes
@@ -24,6 +25,7 @@ from pathlib import Path
 from benchmarks.harness import note, options, report
 
 PIECE = 1 << 18
+WATCHED_SECONDS = 10.0
 LONGEST_SECONDS = 25.0  # of any one measurement; what lasts longer is said to last so long
 HEAD = b"GET /v1/models HTTP/1.1\r\nHost: h\r\nA: "
 Address = tuple[str, int]
@@ -75,7 +77,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(descriptors: int | None = None) -> Iterator[Server]:
+def served(descriptors: int | None = None, *, settled: bool = True) -> Iterator[Server]:
     def limit() -> None:
         if descriptors is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
@@ -94,11 +96,24 @@ def served(descriptors: int | None = None) -> Iterator[Server]:
             assert process.stdout is not None
             host, port = process.stdout.readline().rpartition("/")[2].strip().split(":")
             server = Server(process.pid, (host, int(port)))
-            server.settle()
+            if settled:
+                server.settle()
             try:
                 yield server
             finally:
                 process.send_signal(signal.SIGKILL)
+
+
+def start() -> list[Row]:
+    """When it listens, and how long whoever asks then waits."""
+    since = time.perf_counter()
+    with served(settled=False) as server:
+        ready, waits = time.perf_counter() - since, [0.0]
+        while time.perf_counter() - since < ready + WATCHED_SECONDS:
+            waits.append(server.health() or LONGEST_SECONDS)
+            time.sleep(0.02)
+    measured = f"longest wait of /health in the {WATCHED_SECONDS:g} s after it, s"
+    return [Row("a start", "until it listens, s", ready), Row("a start", measured, max(waits))]
 
 
 def sent(address: Address, start: bytes, size: int) -> socket.socket | None:
@@ -188,6 +203,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
     part = 10 if given.small else 1
     measurements: list[Callable[[], list[Row]]] = [
+        start,
         lambda: one_header((100 << 20) // part),
         lambda: unfinished_headers(8, (60 << 20) // part),
         lambda: half_requests(1300 // part),

@@ -23,6 +23,7 @@ from retrieval.database.translation import translated
 
 T = TypeVar("T")
 WAIT_SECONDS = 30.0
+_ROWS = 500  # of a step of what makes room: 10 to 30 kB each in the write-ahead log
 _READERS_MS = 500  # that are waited for, to empty the write-ahead log of a full disk
 # Of the folder's files: set on every connection, before its first transaction. secure_delete = FAST does not rewrite
 # whole free pages (30 kB a passage).
@@ -112,18 +113,33 @@ class Database:
         """What makes room, in transactions of its own: where none is left, in that of the reserve, which is taken back
         afterwards where that can be. Raises StoreFull where not even that is enough, and what `work` raises.
         """
-        try:
+        if self.reserve is None:
             return work()
-        except StoreFull:
-            if self.reserve is None or not self.reserve.release():
-                raise
-        try:
-            with self.alone():
-                done = work()
+        if not self.reserve.short:
+            with suppress(StoreFull):
+                return work()
+        with self.alone():
+            try:
+                self.reserve.release_most()
+                return work()
+            finally:  # the log goes into the file, which may grow: work that had not enough room has taken all
+                self.reserve.release()
                 self._empty_log()
-        finally:
-            self.reserve.take()
-        return done
+                self.reserve.take()
+
+    def free_in_steps(self, step: Callable[[int], bool]) -> None:
+        """step: a transaction of its own that takes at most so many rows, as often as it is True; each by `freeing`, of
+        fewer rows where there was no room for them. Raises StoreFull where there is none for one.
+        """
+        most = _ROWS
+        while True:
+            try:
+                if not self.freeing(partial(step, most)):
+                    return
+            except StoreFull:
+                if most == 1:
+                    raise
+                most = max(1, most // 4)
 
     def _empty_log(self) -> None:
         """The write-ahead log into the file, where no reader is in the way: what was deleted is free for new rows."""

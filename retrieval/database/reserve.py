@@ -22,45 +22,63 @@ class Reserve:
     def __init__(self, path: Path, size: int) -> None:
         self._path, self._size = path, size
         self._guard = threading.Lock()
-        self._held = False
+        self._held = self._short = False
 
     @property
     def held(self) -> bool:
         return self._held
 
+    @property
+    def short(self) -> bool:
+        """It was given free, or there was no room for it."""
+        return self._short
+
     def take(self) -> bool:
         """False where there is no room for it; nothing is left of the try."""
         with self._guard:
             if not self._held:
-                self._held = self._allocated()
+                self._held = self._allocated(self._size)
+                self._short = not self._held
                 if self._held:
                     log.info("%s holds %d bytes", self._path, self._size)
             return self._held
 
     def release(self) -> bool:
         """Its room is free. False where none was taken: on disk it may be, from an earlier start."""
+        return self._cut(0)
+
+    def release_most(self) -> None:
+        """All but a quarter, which is for what must follow on the use of the rest."""
+        quarter = self._size // 4
+        if self._cut(quarter):
+            log.warning("the disk is full: %s (%d bytes) is given free to delete and to start", self._path, self._size)
+        else:
+            with self._guard:
+                self._allocated(quarter)
+
+    def _cut(self, size: int) -> bool:
+        """False where it has no more than that."""
         with self._guard:
-            self._held = False
+            self._held, self._short = False, True
             try:
-                if not self._path.exists() or not self._path.stat().st_blocks:
+                if not self._path.exists() or self._path.stat().st_blocks * 512 <= size:
                     return False
-                os.truncate(self._path, 0)
+                os.truncate(self._path, size)
             except OSError as error:
                 log.warning("%s cannot be given free: %s", self._path, error)
                 return False
-        log.warning("the disk is full: %s (%d bytes) is given free to delete and to start", self._path, self._size)
         return True
 
-    def _allocated(self) -> bool:
+    def _allocated(self, size: int) -> bool:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError:
             return False
         try:
             found = os.fstat(descriptor)
-            if found.st_size != self._size or found.st_blocks * 512 < self._size:  # a copy of it may have holes
-                os.ftruncate(descriptor, self._size)
-                _fill(descriptor, self._size)
+            if found.st_size != size or found.st_blocks * 512 < size:  # a copy of it may have holes
+                os.ftruncate(descriptor, size)
+                _fill(descriptor, size)
             return True
         except OSError:
             os.ftruncate(descriptor, 0)

@@ -14,7 +14,7 @@ from retrieval.store.base.attaching import (
     sharing,
 )
 from retrieval.store.base.guards import file_row, kept_file, live_store, locked_store, store_number
-from retrieval.store.base.removal import discard, remove_versions
+from retrieval.store.base.removal import discard, remove_versions, remove_versions_step
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import ATTACHED, TRIED_ANEW, Order, cursor_values, page, store_file_of
 from retrieval.store.base.tables import attachments, documents, store_files, vector_stores
@@ -174,13 +174,15 @@ class Attachments(Repository):
     def detach(self, owner: str, store_id: str, file_id: str) -> None:
         """Takes it out of the vector store; the file itself stays, and others of the same content. Raises NotFound."""
 
-        def detach() -> None:
+        def detach() -> int:
             with self._database.write() as db:
                 kept_file(db, owner, file_id, self._now)
                 locked_store(db, owner, store_id)
-                remove_attachment(db, _row(db, self._attached(db, owner, store_id, file_id).number))
+                row = _row(db, self._attached(db, owner, store_id, file_id).number)
+                remove_attachment(db, row)
+                return int(row.store)
 
-        self._database.freeing(detach)
+        self._finish(remove_versions_step, self._database.freeing(detach))
 
     def _attached(self, db: Connection, owner: str, store_id: str, file_id: str) -> Row[Any]:
         store = store_number(db, owner, store_id)

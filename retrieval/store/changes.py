@@ -31,14 +31,15 @@ from sqlalchemy import (
 
 from retrieval.database.constructs import greatest
 from retrieval.database.engine import Database
+from retrieval.store.base.removal import NOBODY
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.tables import changes, index_cursors, vector_stores
 from retrieval.store.base.uses import Uses
 from retrieval.store.base.values import LIVE_SECONDS, Change, LogState, LogTrimmed, NotFound, VectorSpace
 
-_STORE = select(vector_stores).where(vector_stores.c.id == bindparam("store_id"))
+_STORE = select(vector_stores).where(vector_stores.c.id == bindparam("store_id"), vector_stores.c.owner != NOBODY)
 _STORE_LOCKED = _STORE.with_for_update()
-_IDS = select(vector_stores.c.id).order_by(vector_stores.c.n)
+_IDS = select(vector_stores.c.id).where(vector_stores.c.owner != NOBODY).order_by(vector_stores.c.n)
 _IDS_OF = _IDS.where(vector_stores.c.owner == bindparam("owner"))
 _AFTER = (
     select(changes.c.seq, changes.c.chunk, changes.c.added)

@@ -10,7 +10,7 @@ from retrieval.blobs.errors import BlobMissing
 from retrieval.database.engine import Database
 from retrieval.store.base.attaching import remove_attachment
 from retrieval.store.base.guards import UNEXPIRED, file_row, lock_stores, lock_uploads, locked_file
-from retrieval.store.base.removal import remove_file
+from retrieval.store.base.removal import leave_file, remove_file_step
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import Order, cursor_values, file_of, page
 from retrieval.store.base.tables import attachments, files
@@ -68,7 +68,7 @@ class Files(Repository):
         if (found := db.execute(_SAME_EXPIRED, expired).first()) is not None:
             lock_uploads(db, found)
             if (still := db.execute(_SAME_EXPIRED, expired).first()) is not None:
-                delete_file(db, still)
+                let_go(db, still)  # upkeep removes the rest
 
     def _upsert(self) -> Any:
         """Of both times the later one; null is for ever."""
@@ -119,23 +119,27 @@ class Files(Repository):
     def delete(self, owner: str, file_id: str) -> None:
         """Also takes it out of every vector store, on a full disk too: its bytes then go at once. Raises NotFound."""
 
-        def delete() -> None:
+        def leave() -> int:
             with self._database.write() as db:
-                delete_file(db, locked_file(db, owner, file_id, self._now))
+                row = locked_file(db, owner, file_id, self._now)
+                let_go(db, row)
+                return int(row.n)
 
-        self._database.freeing(delete)
+        self._finish(remove_file_step, self._database.freeing(leave))
         if self._database.short_of_room:
             self._blobs.sweep()
             self._database.reclaim()
 
 
-def delete_file(db: Connection, row: Row[Any]) -> None:
-    """row: its uploads are locked. It leaves every vector store, and its bytes go where no other file has the same."""
+def let_go(db: Connection, row: Row[Any]) -> None:
+    """row: its uploads are locked. It leaves every vector store and is not found any more; what hangs on it is then to
+    be removed (`remove_file_step`).
+    """
     held = db.execute(_HOLDING, {"number": row.n}).all()
     lock_stores(db, (attachment.store for attachment in held))
     for attachment in db.execute(_HOLDING, {"number": row.n}).all():  # those that did not leave meanwhile
         remove_attachment(db, attachment)
-    remove_file(db, row.n, row.sha256)
+    leave_file(db, row.n)
 
 
 def _new_id() -> str:

@@ -13,6 +13,7 @@ from retrieval.dates import VALID_FROM, VALID_UNTIL
 from retrieval.filters.syntax import Filter
 from retrieval.store.base.conditions import BOUNDED, condition
 from retrieval.store.base.guards import store_number
+from retrieval.store.base.removal import GONE, NOBODY
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import CHUNK, chunk_of, passage_of
 from retrieval.store.base.tables import (
@@ -41,7 +42,8 @@ _LOADED = (
 _NEIGHBOURS = _CHUNKS.where(
     *_OWNED, _D.id == bindparam("document"), _K.position.between(bindparam("first"), bindparam("last"))
 ).order_by(_K.position)
-_KEYS = select(_K.key).select_from(_VISIBLE).where(_V.visible == 1, _V.store == bindparam("store"))
+_OF_STORE = select(_K.key).select_from(_VISIBLE).where(_V.store == bindparam("store"))
+_KEYS = _OF_STORE.where(_V.visible == 1)
 _ALLOWED = _KEYS.join(vector_stores, _S.n == _V.store).where(_S.owner == bindparam("owner"))
 # From the few documents of the index: by the columns themselves SQLite would look for them in each file of the store.
 _BOUNDED = {
@@ -53,8 +55,8 @@ _BOUNDED = {
     for dialect, condition in BOUNDED.items()
 }
 _COMPARED = func.coalesce(_D.composed, _D.attributes)
-_EVERY_KEY = _KEYS.order_by(_K.key)
-_HEAD = select(_S.n, _S.head).where(_S.id == bindparam("store_id"))
+_EVERY_KEY = _OF_STORE.where(_V.visible.in_((1, GONE))).order_by(_K.key)
+_HEAD = select(_S.n, _S.head).where(_S.id == bindparam("store_id"), _S.owner != NOBODY)
 _TERMS = select(_K.key, _K.terms).where(any_of(_K.key, "keys")).order_by(_K.key)
 
 
@@ -105,7 +107,9 @@ class Passages(Repository):
         return [(key, attributes.get(VALID_FROM), attributes.get(VALID_UNTIL)) for key, attributes in rows]
 
     def visible_keys(self, store_id: str) -> tuple[list[int], int]:
-        """Every key that the indexes should hold, ascending, and the seq of which that is true. Raises NotFound."""
+        """Every key that the indexes should hold, ascending, and the seq of which that is true: those that searches
+        see, and those of which the log does not tell yet that they leave. Raises NotFound.
+        """
         with self._database.read() as db:
             number, head = _numbered(db.execute(_HEAD, {"store_id": store_id}).first(), store_id)
             return list(db.scalars(_EVERY_KEY, {"store": number})), head

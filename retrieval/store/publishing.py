@@ -36,7 +36,13 @@ _FAILED = _SET.values(
     lease_until=null(),
 )
 _CHUNKS = documents.join(chunks, chunks.c.document == documents.c.n)
-_DOCUMENTS = [select(func.count()).where(table.c.version == _OF_VERSION) for table in (documents, kept_documents)]
+# A kept one counts while the version that has it is visible: one that was deleted goes in a later transaction.
+_THERE = select(func.count()).select_from(kept_documents.join(documents, documents.c.n == kept_documents.c.document))
+_THERE = _THERE.join(store_files, _V.version == documents.c.version)
+_DOCUMENTS = [
+    select(func.count()).where(documents.c.version == _OF_VERSION),
+    _THERE.where(kept_documents.c.version == _OF_VERSION, _V.visible == 1),
+]
 _WITHOUT_VECTOR = (
     select(literal(1))
     .select_from(_CHUNKS)

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from retrieval.characters import same
 from retrieval.database.columns import to_json
 from retrieval.database.constructs import any_of
 from retrieval.store.attachments import attach
 from retrieval.store.base.guards import kept_file, live_store, locked_store, store_number
-from retrieval.store.base.removal import mark_leftovers
+from retrieval.store.base.removal import leave_store, remove_store_step
 from retrieval.store.base.repository import Repository
 from retrieval.store.base.rows import PROGRESS, Order, cursor_values, page, progress_of, vector_store_of
 from retrieval.store.base.tables import store_files, vector_stores
@@ -50,7 +50,6 @@ _COUNTS = (
     .group_by(store_files.c.store, store_files.c.status)
 )
 _PROGRESS = PROGRESS.where(store_files.c.store == bindparam("number"))
-_DELETE = delete(vector_stores).where(_C.n == bindparam("number"))
 _CHANGE = update(vector_stores).where(_C.n == bindparam("number"))
 
 
@@ -146,12 +145,13 @@ class VectorStores(Repository):
     def delete(self, owner: str, store_id: str) -> None:
         """With all that it holds; the files themselves stay. Raises NotFound."""
 
-        def delete() -> None:
+        def leave() -> int:
             with self._database.write() as db:
-                db.execute(_DELETE, {"number": locked_store(db, owner, store_id).n})
-                mark_leftovers(db)
+                number = int(locked_store(db, owner, store_id).n)
+                leave_store(db, number)
+                return number
 
-        self._database.freeing(delete)
+        self._finish(remove_store_step, self._database.freeing(leave))
 
     def use(self, store: NamedStore) -> None:
         """It is searched: its time to expiry begins anew, in memory; `Retention.write_uses` writes it down."""

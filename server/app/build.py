@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from models.base import Embedder, Generator
+from models.base import Embedder
 from models.engines.engine import Engine
 from retrieval.ingest.documents import Documents
 from retrieval.store.store import Store
@@ -22,6 +22,7 @@ from server.answering.run import Runs
 from server.api.chat import BackendChat
 from server.app.gauges import watch
 from server.app.ingestor import ingestor_of, viewers_of
+from server.app.loading import load_embedder, load_plan, quoting_of, relevance_of
 from server.app.profile import options
 from server.app.stores import furnish, opened_store
 from server.openai.chat.passthrough import Passthrough
@@ -47,12 +48,10 @@ if TYPE_CHECKING:  # each of these loads a heavy library
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
-    from retrieval.ranking.raw_texts import Relevance
     from retrieval.ranking.search import Retriever
     from retrieval.ranking.stages import RerankPlan
     from retrieval.sandbox.pool import Pool
-
-    Related = Callable[[str, Sequence[str], Sequence[str] | None], Awaitable[Relevance]]
+    from server.app.loading import Related
 
 log = logging.getLogger("ragpod.build")
 VIEWS = 64  # pages that may wait to be drawn
@@ -148,9 +147,9 @@ async def open_parts(
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
     A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
-    Unix seconds. warm: the Korean analyser (a second of CPU) loads now, and not when Hangul first arrives. The engine
-    may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
-    weights is not installed).
+    Unix seconds. warm: the Korean analyser loads now, beside all else, and not when Hangul first arrives: it holds the
+    GIL for a second of CPU, in which nobody is answered, /health neither. The engine may still be starting. Raises
+    StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights is not installed).
     """
     from models.profiles import resolve
     from retrieval.passages.tokenize import Tokenizer
@@ -170,8 +169,10 @@ async def open_parts(
         opening = asyncio.create_task(_records(settings, store))  # beside the models
         stack.push_async_callback(_closed, opening)
         tokenizer = tokenizer or Tokenizer.load()
-        embedder = embedder or await _embedder(profile, stack)
-        plan = await _plan(settings, profile, embedder, stack)
+        warming = asyncio.create_task(asyncio.to_thread(tokenizer.warm if warm else lambda: None))
+        stack.push_async_callback(asyncio.wait, [warming])
+        embedder = embedder or await load_embedder(profile, stack)
+        plan = await load_plan(settings, profile, embedder, stack)
         database = await opening
         turns = Turns(database, store.consumer, settings.limits.total_seconds + _ENDING_SECONDS)
         await turns.interrupt_if_possible()
@@ -179,14 +180,13 @@ async def open_parts(
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
         library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
-        quoting = _quoting(embedder, tokenizer)
+        quoting = quoting_of(embedder, tokenizer)
         generators = Generators(engine, quoting, profile.prompt_style, quotes_evidence=quotes_evidence)
         webhooks = opened_webhooks(stack, settings, store)
         parts = _served(settings, keys, library, generators, database, turns, webhooks)
         stack.push_async_callback(parts.runs.aclose)
         watch(parts.metrics, parts.admission, engine, library.indexes, library.ingestor)
-        if warm:  # in the background, when all else is there; a question that needs Korean earlier waits
-            stack.push_async_callback(asyncio.wait, [asyncio.create_task(asyncio.to_thread(tokenizer.warm))])
+        await warming
         yield parts
 
 
@@ -233,7 +233,7 @@ async def _library(
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
     retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=settings.retrieval.newer_wins)
-    related = _relevance(embedder, tokenizer, plan)
+    related = relevance_of(embedder, tokenizer, plan)
     return Library(store, manager, embedder, plan, retriever, ingestor, viewers, upkeep, related)
 
 
@@ -256,45 +256,8 @@ def _served(
     return Parts(settings, keys, library, generators, database, turns, admission, runs, metrics, webhooks)
 
 
-async def _plan(settings: Settings, profile: "Profile", embedder: Embedder, stack: AsyncExitStack) -> "RerankPlan":
-    from retrieval.ranking.ranker import Ranker
-    from retrieval.ranking.stages import RerankPlan
-
-    given = settings.retrieval
-    reranker = await asyncio.to_thread(profile.load_reranker)
-    if reranker is not None:
-        stack.push_async_callback(reranker.aclose)
-    return RerankPlan(
-        ranker=await asyncio.to_thread(Ranker.load, Ranker.file_for(lexical=embedder.lexical)),
-        reranker=reranker,
-        late_interaction=await asyncio.to_thread(profile.late_interaction),
-        seconds=given.rerank_seconds,
-        margin=given.rerank_margin,
-    )
-
-
 async def _closed(opening: asyncio.Task[RecordsDatabase]) -> None:
     """Also where the start has failed meanwhile; what the opening itself raises is told by who waited for it."""
     await asyncio.wait([opening])
     if not opening.cancelled() and opening.exception() is None:
         await opening.result().close()
-
-
-async def _embedder(profile: "Profile", stack: AsyncExitStack) -> Embedder:
-    embedder = await asyncio.to_thread(profile.load_embedder)
-    stack.callback(embedder.close)
-    return embedder
-
-
-def _quoting(embedder: Embedder, tokenizer: "Tokenizer") -> Generator:
-    from models.quoting.extractive import ExtractiveGenerator
-    from retrieval.language import language
-    from retrieval.prompting.prompt import refusal
-
-    return ExtractiveGenerator(embedder, tokenizer.terms, lambda question: refusal(language(question)))
-
-
-def _relevance(embedder: Embedder, tokenizer: "Tokenizer", plan: "RerankPlan") -> "Related":
-    from retrieval.ranking.raw_texts import relevance
-
-    return lambda query, texts, stages: relevance(query, texts, embedder, tokenizer, plan, stages)

@@ -105,7 +105,7 @@ def texts(store: Store, store_id: str) -> list[str]:
     """Everything that is visible, by key."""
     keys, _ = store.passages.visible_keys(store_id)
     found = passages(store, store_id, keys)
-    return [found[key].chunk.text for key in keys]
+    return [found[key].chunk.text for key in keys if key in found]  # not those that are leaving
 
 
 def passages(store: Store, store_id: str, keys: Sequence[int] | None = None) -> dict[int, Passage]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, null, select,
 
 from retrieval.database.constructs import merged
 from retrieval.store.base.composition import composed
-from retrieval.store.base.removal import end_in_batches, remove_versions
+from retrieval.store.base.removal import end_in_batches, leave_versions
 from retrieval.store.base.tables import attachments, documents, store_files
 from retrieval.types import Attributes
 
@@ -70,10 +70,10 @@ def set_attributes(db: Connection, attachment: Row[Any], attributes: Attributes)
 
 
 def remove_attachment(db: Connection, attachment: Row[Any]) -> None:
-    """The version stays for the others that have it, and leaves with the last."""
+    """The version stays for the others that have it, and leaves with the last: its rows are to be removed then."""
     stay = [each for each in sharing(db, attachment.version) if each.n != attachment.n]
     if not stay:
-        remove_versions(db, attachment.store, [attachment.version])
+        leave_versions(db, [attachment.version])
         return
     end_in_batches(db, attachment.n)
     db.execute(_DELETE, {"number": attachment.n})

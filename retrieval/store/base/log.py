@@ -48,6 +48,15 @@ def log_removed(db: Connection, store: int, versions: Sequence[int]) -> None:
     _log(db, store, 0, {"versions": list(versions)})
 
 
+def log_left(db: Connection, store: int, keys: Sequence[int]) -> None:
+    """Those passages, of versions that are no longer visible; they are deleted in the same transaction."""
+    if keys:
+        head = db.execute(_ADVANCE, {"number": store, "count": len(keys)}).scalar_one()
+        first = head - len(keys) + 1
+        rows = [{"store": store, "seq": first + i, "chunk": key, "added": 0} for i, key in enumerate(sorted(keys))]
+        db.execute(insert(changes), rows)
+
+
 def _log(db: Connection, store: int, added: int, which: Mapping[str, Any]) -> None:
     if count := db.execute(_COUNTED[added], which).scalar_one():
         head = db.execute(_ADVANCE, {"number": store, "count": count}).scalar_one()

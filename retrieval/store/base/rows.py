@@ -32,13 +32,17 @@ _OWN = ("attributes", "created_at", "file")
 _W = store_files.c
 _UNCUT = _W.stage.in_(("accepted", "parsed"))
 # Of the versions that a caller's conditions leave, by status: (status, uncut, files, passages, those embedded).
-PROGRESS = select(
-    _W.status,
-    func.sum(case((_UNCUT, 1), else_=0)),
-    func.count(),
-    func.sum(_W.chunks),
-    func.sum(_W.embedded),
-).group_by(_W.status)
+PROGRESS = (
+    select(
+        _W.status,
+        func.sum(case((_UNCUT, 1), else_=0)),
+        func.count(),
+        func.sum(_W.chunks),
+        func.sum(_W.embedded),
+    )
+    .where(_W.files > 0)
+    .group_by(_W.status)
+)
 
 
 def progress_of(rows: Iterable[Any]) -> Progress:

@@ -49,7 +49,7 @@ vector_stores = Table(
     METADATA,
     _number("n"),
     Column("id", Identifier, nullable=False, unique=True),
-    Column("owner", Identifier, nullable=False),
+    Column("owner", Identifier, nullable=False),  # NOBODY of removal.py: it leaves
     Column("name", Prose, nullable=False),
     Column("composed_name", Prose, nullable=False, server_default=text("''")),  # NFC: what names are found by
     Column("metadata", Text, nullable=False),  # JSON
@@ -122,7 +122,7 @@ store_files = Table(
     Column("sha256", Text, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'in_progress'")),
     Column("stage", Text, nullable=False, server_default=text("'accepted'")),
-    _flag("visible"),
+    Column("visible", Integer, nullable=False, server_default=text("0")),  # 1, 0, or GONE of removal.py
     Column("error_code", Text),
     Column("error_message", Prose),
     Column("attributes", JsonObject, nullable=False),
@@ -137,7 +137,7 @@ store_files = Table(
     Column("leased_by", Text),  # who works at it, until then; with nobody, it rests until then
     Column("lease_until", SECONDS),
     Column("warnings", Prose),  # JSON (retrieval/store/base/rows.py); null for none
-    Column("files", Integer, nullable=False, server_default=text("1")),  # attachments that share it
+    Column("files", Integer, nullable=False, server_default=text("1")),  # attachments that share it; 0: it leaves
     Column("owner", Identifier, nullable=False, server_default=text("''")),  # the vector store's, for the queue's turns
     Column("claimed_at", SECONDS),  # when a worker last took it up; the newest of an owner or a store was its last turn
     # Since something was last done of it that stays (retrieval.store.base.values.Tried).

@@ -25,10 +25,10 @@ _BROKEN = {
             f.documents <> (SELECT count(*) FROM documents d WHERE d.version = f.version)
             OR f.chunks <> (SELECT count(*) FROM documents d JOIN chunks k ON k.document = d.n
                             WHERE d.version = f.version)
-            OR f.embedded <> f.chunks)""",
+            OR f.embedded <> f.chunks) AND f.store NOT IN (SELECT n FROM vector_stores WHERE owner = '')""",
     "a version that has ended keeps what was pending": """
         SELECT f.version FROM store_files f JOIN documents d ON d.version = f.version
-        WHERE f.visible = 0 AND f.status <> 'in_progress'""",
+        WHERE f.visible = 0 AND f.status <> 'in_progress' AND f.files > 0""",
     "a visible version that keeps documents of another one": """
         SELECT f.version FROM store_files f JOIN kept_documents k ON k.version = f.version WHERE f.visible = 1""",
     "somebody holds what has ended": """
@@ -43,7 +43,7 @@ _BROKEN = {
     "a version that nobody has, or by others than it says": """
         SELECT f.version FROM store_files f
         WHERE f.files <> (SELECT count(*) FROM attachments a WHERE a.version = f.version)
-        OR NOT EXISTS (SELECT 1 FROM attachments a WHERE a.version = f.version AND a.file = f.file)""",
+        OR f.files > 0 AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.version = f.version AND a.file = f.file)""",
     "what passages tell of a file is not what it has": """
         SELECT f.version FROM store_files f JOIN attachments a ON a.version = f.version AND a.file = f.file
         WHERE a.attributes <> f.attributes""",
@@ -57,12 +57,12 @@ _BROKEN = {
     "a blob that nobody has, and that is not doomed": """
         SELECT b.sha256 FROM blobs b LEFT JOIN files f ON f.sha256 = b.sha256
         WHERE f.n IS NULL AND b.doomed = 0""",
-    "an expired vector store that is not empty": """
-        SELECT f.store FROM store_files f JOIN vector_stores s ON s.n = f.store WHERE s.expired = 1""",
+    "what nobody has and is visible": """
+        SELECT f.version FROM store_files f WHERE f.files = 0 AND (f.visible = 1 OR f.status <> 'cancelled')""",
 }
 _VISIBLE = """
     SELECT k.key FROM store_files f JOIN documents d ON d.version = f.version JOIN chunks k ON k.document = d.n
-    WHERE f.visible = 1 AND f.store = :store"""
+    WHERE f.visible <> 0 AND f.store = :store"""
 
 
 def assert_whole(store: Store) -> None:
@@ -71,7 +71,7 @@ def assert_whole(store: Store) -> None:
         found = {name: db.execute(text(query)).all() for name, query in _BROKEN.items()}
         broken = {name: rows for name, rows in found.items() if rows}
         assert not broken, broken
-        for vector_store in db.execute(text("SELECT * FROM vector_stores")).all():
+        for vector_store in db.execute(text("SELECT * FROM vector_stores WHERE owner <> ''")).all():
             _assert_log(db, vector_store)
         digests = db.scalars(text("SELECT DISTINCT sha256 FROM files")).all()
     for digest in digests:

@@ -1,5 +1,6 @@
 """Whatever a document holds, a citation comes from a mark that the generator wrote, and stands where it is seen."""
 
+import re
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from models.quoting.sentences import units
 from retrieval.prompting.prompt import build
 from retrieval.prompting.prompt_texts import Style
 from retrieval.types import Chunk, ScoredChunk
-from server.answering.events import Citation, Event, TextDelta
+from server.answering.events import Citation, Done, Event, Sources, TextDelta
+from server.answering.transcript import Transcript
 from server.answering.writing import Cited
+from server.openai.chat.render import Form, completion
 from tests.models.quoting.test_marks import FORMS, marks
 from tests.server.house import House
 from tests.stub_engine import Die, Finish
@@ -54,6 +57,60 @@ def test_no_prompt_holds_a_documents_mark_or_a_token_of_a_chat(style: Style, tex
     assert not any(token in said for token in ("<|im_", "[INST]", "<｜User"))
     assert said.count("<source ") == said.count("</source>") == (style == "full")
     assert marks(said) == []  # of code in backticks too, as long as a copy keeps these
+
+
+FIELDS = ("text", "title", "heading", "filename", "url", "external_id", "attribute", "value")
+OWN = "§"  # before each mark that the engine writes, and nowhere else
+COPY = "what it was shown"
+
+
+def held_by(fields: dict[str, str], number: int) -> ScoredChunk:
+    return ScoredChunk(
+        Chunk(
+            number,
+            f"c{number}",
+            "d",
+            f"f{number}",
+            fields["filename"],
+            0,
+            f"It is so. {fields['text']}",
+            0,
+            10 + len(fields["text"]),
+            title=fields["title"],
+            headings=(fields["heading"],),
+            url=fields["url"],
+            external_id=fields["external_id"],
+            attributes={fields["attribute"]: fields["value"]},
+        ),
+        0.9,
+    )
+
+
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys(FIELDS, HELD)), min_size=1, max_size=2),
+    st.lists(st.sampled_from([COPY, "It is so", ". ", f"{OWN}[1]", f"{OWN}[2]", f"{OWN}[9]"]), max_size=8),
+    st.integers(1, 9),
+)
+@pytest.mark.parametrize("style", ["full", "compact"])
+def test_an_annotation_comes_from_a_mark_that_the_engine_wrote_whatever_any_field_of_a_document_holds(
+    style: Style, documents: list[dict[str, str]], said: list[str], size: int
+) -> None:
+    found = [held_by(each, number) for number, each in enumerate(documents, 1)]
+    shown = build("q?", found, style=style).messages[-1].content
+    if style == "compact":
+        shown = re.sub(r"^\[[12]\] ", "", shown, flags=re.MULTILINE)  # ours, which a copy would rightly repeat
+    whole = "".join(shown if each is COPY else each for each in said)
+    text, cited = read([TokenDelta(whole[i : i + size]) for i in range(0, len(whole), size)], found)
+    transcript = Transcript()
+    for event in (Sources(tuple(found)), TextDelta(text), *cited, Done("stop")):
+        transcript.add(event)
+    (choice,) = completion(transcript, Form("ragpod"))["choices"]
+    annotations = choice["message"]["annotations"]
+    at = [text[each["start_index"] - 1 : each["end_index"]] for each in annotations]
+    assert set(at) <= {f"{OWN}[{number}]" for number in range(1, len(found) + 1)}
+    if COPY not in said:
+        assert at == [each for each in said if each.startswith(OWN) and int(each[2]) <= len(found)]
+    assert [each["file_id"] for each in annotations] == [f"f{mark[2]}" for mark in at]
 
 
 @given(HELD)

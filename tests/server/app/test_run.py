@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +84,21 @@ async def test_a_data_directory_serves_one_process_and_tells_where(home: House) 
     assert holder.url == home.url
     with pytest.raises(DataDirLocked, match=home.url):
         await open_parts(home.parts.settings).__aenter__()
+
+
+class Slow(Tokenizer):
+    """Holds the GIL while it loads, as the Korean analyser does: whoever asked meanwhile waited for it."""
+
+    loaded = False
+
+    def warm(self) -> None:
+        time.sleep(0.5)
+        self.loaded = True
+
+
+async def test_nothing_loads_any_more_when_the_first_request_may_come(tmp_path: Path, embedder: E5Embedder) -> None:
+    tokenizer = Slow(korean=False)
+    async with StubEngine() as stub:
+        settings = Settings.load(data_dir=tmp_path, engine={"url": stub.url, "model": stub.model})
+        async with open_parts(settings, embedder=embedder, tokenizer=tokenizer):
+            assert tokenizer.loaded
