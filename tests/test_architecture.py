@@ -189,7 +189,7 @@ MAY_IMPORT = {
     "server.outgoing": set(),
     "server.records": {"retrieval.database", "server.records.migrations"},
     "server.records.migrations": {"retrieval.database"},
-    "server.settings": {"retrieval.privacy"},
+    "server.settings": {"retrieval.privacy", "server.outgoing"},
     "server.telemetry": {"server.answering", "server.http"},
     "server.webhooks": {
         "retrieval.store",
@@ -197,6 +197,7 @@ MAY_IMPORT = {
         "retrieval.store.outbox",
         "server.access",
         "server.http",
+        "server.outgoing",
         "server.settings",
     },
 }

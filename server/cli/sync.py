@@ -97,7 +97,7 @@ class Elsewhere:
         try:
             allowed = Allowed([*settings.allow_hosts, *self.allow_hosts])
         except ValueError as error:
-            raise CommandError(f"--allow-host, sources.allow_hosts: {error}") from None
+            raise CommandError(f"--allow-host: {error}") from None
         limits = Limits(settings.bytes, settings.seconds)
         for path in self.lists:
             yield UrlList(path, allowed=allowed, limits=limits, delay=settings.delay_seconds)

@@ -17,15 +17,15 @@ from server.outgoing.addresses import Allowed, literal
 
 CONNECT_SECONDS = 10.0
 CONNECTIONS = 32
+HEADER_BYTES = 8 << 10  # of an answer's first line, and of each header
 
 
 class AddressRefused(aiohttp.ClientError):
     """The host is not public, and not allowed by name. Trying again changes nothing."""
 
     def __init__(self, host: str, address: str) -> None:
-        where = host if host == address else f"{host} ({address})"
-        super().__init__(f"{where} is not a public address, and is not allowed by name")
-        self.host = host
+        self.where = host if host == address else f"{host} ({address})"
+        super().__init__(f"{self.where} is not a public address, and is not allowed by name")
 
 
 def open_session(
@@ -34,22 +34,25 @@ def open_session(
     headers: dict[str, str] | None = None,
     total_seconds: float,
     silence_seconds: float,
+    once: bool = False,
     resolver: AbstractResolver | None = None,
 ) -> aiohttp.ClientSession:
     """A session whose every connection is checked, those of redirects too; to be closed by the caller.
 
     It keeps no cookies and unpacks nothing: `server.outgoing.body` does, within a limit. total_seconds: of a request
-    and its answer. silence_seconds: between two pieces of an answer. resolver: the system's where none is given.
-    Requests raise AddressRefused.
+    and its answer. silence_seconds: between two pieces of an answer. once: no connection and no answer of the DNS is
+    kept for a second request. resolver: the system's where none is given. Requests raise AddressRefused.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(_Checked(resolver or ThreadedResolver(), allowed), allowed),
+        connector=_Connector(_Checked(resolver or ThreadedResolver(), allowed), allowed, once=once),
         headers=headers,
         timeout=aiohttp.ClientTimeout(
             total=total_seconds, sock_connect=min(CONNECT_SECONDS, total_seconds), sock_read=silence_seconds
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        max_line_size=HEADER_BYTES,
+        max_field_size=HEADER_BYTES,
         trust_env=False,
     )
 
@@ -82,8 +85,14 @@ class _Connector(aiohttp.TCPConnector):
     connected to is looked at once more, for whatever way there may be around both.
     """
 
-    def __init__(self, resolver: _Checked, allowed: Allowed) -> None:
-        super().__init__(resolver=resolver, socket_factory=self._socket, limit=CONNECTIONS)
+    def __init__(self, resolver: _Checked, allowed: Allowed, *, once: bool) -> None:
+        super().__init__(
+            resolver=resolver,
+            socket_factory=self._socket,
+            limit=CONNECTIONS,
+            force_close=once,
+            use_dns_cache=not once,
+        )
         self._checked, self._allowed = resolver, allowed
 
     async def connect(

@@ -1,5 +1,5 @@
 """Every setting of the server.
 
 Door: sections, settings.
-Imports: retrieval.privacy.
+Imports: retrieval.privacy, server.outgoing.
 """

@@ -5,11 +5,24 @@ import json
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from retrieval.columns import own_columns
 from retrieval.privacy import Kind
+from server.outgoing.addresses import Allowed
+
+
+def _split(value: Any) -> Any:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+def _hosts(value: tuple[str, ...]) -> tuple[str, ...]:
+    Allowed(value)
+    return value
+
+
+OutgoingHosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_hosts)]
 
 
 class Section(BaseModel):
@@ -178,25 +191,15 @@ class SourceSettings(Section):
     not public, and may be asked all the same.
     """
 
-    allow_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    allow_hosts: OutgoingHosts = ()
     bytes: int = Field(default=64 << 20, ge=1024, description="of a document, unpacked; a larger one fails")
     seconds: float = Field(default=120.0, gt=0, description="for one request with its answer")
     delay_seconds: float = Field(default=1.0, ge=0, description="between two requests to one host, at the least")
     every_seconds: float = Field(default=600.0, ge=1, description="between two lists of what is watched")
 
-    @field_validator("allow_hosts", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
-
 
 class WebhookSettings(Section):
     """allow: hosts, addresses and networks that webhooks may call although they are not public, "hooks,10.0.0.0/8"."""
 
-    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    allow: OutgoingHosts = ()
     seconds: float = Field(default=15.0, gt=0, le=30, description="for an attempt; the receiver should answer at once")
-
-    @field_validator("allow", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -4,26 +4,26 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from retrieval.store.store import Store
+from server.outgoing.addresses import Allowed
 from server.settings.settings import Settings
-from server.webhooks.addresses import Addresses
 from server.webhooks.dispatcher import Dispatcher
 from server.webhooks.sending import Sender
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """addresses: that may be called."""
+    """allowed: what is not public and may be called."""
 
-    addresses: Addresses
+    allowed: Allowed
     dispatcher: Dispatcher
 
 
 def opened_webhooks(stack: AsyncExitStack, settings: Settings, store: Store) -> Webhooks:
     """It runs until the stack is left."""
     given = settings.webhooks
-    addresses = Addresses(given.allow)
-    sender = Sender(addresses, given.seconds, store.clock)
+    allowed = Allowed(given.allow)
+    sender = Sender(allowed, given.seconds, store.clock)
     dispatcher = Dispatcher(store.deliveries, sender, store.clock, worker=store.consumer)
     stack.push_async_callback(dispatcher.aclose)
     dispatcher.start()
-    return Webhooks(addresses, dispatcher)
+    return Webhooks(allowed, dispatcher)

@@ -13,8 +13,9 @@ from server.http.errors import bad_request
 from server.http.json_body import JsonRoute, NoNul
 from server.http.paging import Paging, listing
 from server.http.provided import provided
-from server.webhooks.addresses import Addresses
+from server.outgoing.addresses import Allowed
 from server.webhooks.opening import Webhooks
+from server.webhooks.urls import problem
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"], route_class=JsonRoute)
 StoreNow = Annotated[Store, provided(Store)]
@@ -55,7 +56,7 @@ async def create(body: NewWebhook, owner: Owner, store: StoreNow, hooks: HooksNo
     Webhooks specification says. Addresses that are not public are refused, but for those that the setting
     webhooks.allow names.
     """
-    _check(hooks.addresses, body.url)
+    _check(hooks.allowed, body.url)
     made = partial(store.webhooks.create, owner, body.url, body.description, body.events)
     webhook, secret = await store.writes.run(made)
     return webhook_object(webhook) | {"secret": secret}
@@ -82,7 +83,7 @@ async def modify(
 ) -> dict[str, Any]:
     """A webhook that is disabled keeps what waited for it, and is sent nothing until it is enabled."""
     if body.url is not None:
-        _check(hooks.addresses, body.url)
+        _check(hooks.allowed, body.url)
     every = "events" in body.model_fields_set and body.events is None
     change = partial(store.webhooks.change, url=body.url, description=body.description, enabled=body.enabled)
     changed = await store.writes.run(change, owner, webhook_id, events=body.events, every_event=every)
@@ -180,6 +181,6 @@ def _whole(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds)
 
 
-def _check(addresses: Addresses, url: str) -> None:
-    if problem := addresses.problem(url):
-        raise bad_request(f"url: {problem}", "url", "invalid_url")
+def _check(allowed: Allowed, url: str) -> None:
+    if found := problem(url, allowed):
+        raise bad_request(f"url: {found}", "url", "invalid_url")

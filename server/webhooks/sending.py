@@ -1,30 +1,30 @@
 """One attempt at a delivery: a signed POST, within limits, and what came of it."""
 
-import socket
 from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.connector import AddrInfoType
 
 from retrieval.store.outbox.values import DeliveryJob, Outcome
-from server.webhooks.addresses import Addresses, CheckedResolver
+from server.outgoing.addresses import Allowed
+from server.outgoing.client import CONNECT_SECONDS, AddressRefused, open_session
 from server.webhooks.schedule import pause_after
 from server.webhooks.signing import headers_of
+from server.webhooks.urls import refusal
 
 AGENT = "ragpod-webhooks"
 _GONE = 410
 _READ = 16 << 10  # bytes of an answer: more is neither waited for nor kept
-_HEADER = 8 << 10
 _ERROR_CHARACTERS = 300
 
 
 class Sender:
-    """seconds: for all of it, the name's resolution too. clock: Unix seconds."""
+    """allowed: what is not public and may be called. seconds: for all of an attempt, the name's resolution too. clock:
+    Unix seconds.
+    """
 
-    def __init__(self, addresses: Addresses, seconds: float, clock: Callable[[], float]) -> None:
-        self._addresses = addresses
+    def __init__(self, allowed: Allowed, seconds: float, clock: Callable[[], float]) -> None:
+        self._allowed = allowed
         self._seconds = seconds
         self._clock = clock
 
@@ -32,8 +32,12 @@ class Sender:
         """Raises nothing but what ends the task."""
         try:
             status, asked = await self._post(job)
+        except aiohttp.ConnectionTimeoutError:
+            return self._failed(job, None, f"no connection within {min(CONNECT_SECONDS, self._seconds):g} s")
         except TimeoutError:
             return self._failed(job, None, f"no answer within {self._seconds:g} s")
+        except AddressRefused as refused:
+            return self._failed(job, None, refusal(refused.where)[:_ERROR_CHARACTERS])
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return self._failed(job, None, _words(error))
         if 200 <= status < 300:
@@ -55,13 +59,8 @@ class Sender:
         given = {"content-type": "application/json", "user-agent": AGENT}
         given |= headers_of(job.secrets, job.event_id, self._clock(), payload)
         async with (
-            aiohttp.ClientSession(
-                connector=self._connector(urlsplit(job.url).hostname or ""),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._seconds),
-                auto_decompress=False,
-                max_line_size=_HEADER,
-                max_field_size=_HEADER,
+            open_session(
+                self._allowed, total_seconds=self._seconds, silence_seconds=self._seconds, once=True
             ) as session,
             session.post(job.url, data=payload, headers=given, allow_redirects=False) as response,
         ):
@@ -70,18 +69,6 @@ class Sender:
                 while left > 0 and (piece := await response.content.read(left)):
                     left -= len(piece)
             return response.status, _seconds(response.headers.get("retry-after"))
-
-    def _connector(self, host: str) -> aiohttp.TCPConnector:
-        """Addresses written as numbers are not resolved: they are looked at where the socket is made, as all are."""
-
-        def checked(found: AddrInfoType) -> socket.socket:
-            family, kind, protocol, _, address = found
-            self._addresses.check(host, str(address[0]))
-            return socket.socket(family, kind, protocol)
-
-        return aiohttp.TCPConnector(
-            resolver=CheckedResolver(self._addresses), use_dns_cache=False, force_close=True, socket_factory=checked
-        )
 
 
 def _seconds(value: str | None) -> float | None:

@@ -1,5 +1,6 @@
 """The checked client over real sockets, with names that lead where they should not."""
 
+import re
 import socket
 from collections.abc import AsyncIterator
 
@@ -44,7 +45,8 @@ async def port() -> AsyncIterator[int]:
     async def answer(request: web.Request) -> web.Response:
         if request.path == "/away":
             raise web.HTTPFound(f"http://127.0.0.1:{request.url.port}/")
-        return web.Response(text="internal")
+        long = {"x-long": "x" * 100_000} if request.path == "/header" else None
+        return web.Response(text="internal", headers=long)
 
     app = web.Application()
     app.router.add_get("/{any:.*}", answer)
@@ -73,10 +75,33 @@ async def test_no_way_of_writing_this_machine_leads_to_it(port: int, host: str) 
             await client.get(f"http://{host}:{port}/")
 
 
-async def test_a_name_with_one_address_that_is_not_public_is_refused_whole(port: int) -> None:
-    async with session(Allowed(), ["93.184.216.34", "127.0.0.1"]) as client:
-        with pytest.raises(AddressRefused, match=r"docs\.example \(127\.0\.0\.1\) is not a public address"):
-            await client.get(f"http://docs.example:{port}/")
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "::1", "fe80::1%eth0", "::ffff:10.0.0.1"])
+async def test_a_name_with_one_address_that_is_not_public_is_refused_whole(port: int, address: str) -> None:
+    for answer in ([address], ["93.184.216.34", address]):
+        async with session(Allowed(["10.1.0.0/16"]), answer) as client:
+            words = re.escape(f"docs.example ({address}) is not a public address")
+            with pytest.raises(AddressRefused, match=words) as refused:
+                await client.get(f"http://docs.example:{port}/")
+            assert refused.value.where == f"docs.example ({address})"
+
+
+async def test_of_a_session_for_one_request_nothing_is_kept(port: int) -> None:
+    names = Names(["127.0.0.1"])
+    for once, asked, kept in ((True, 2, 0), (False, 3, 1)):
+        async with open_session(
+            Allowed(["docs.example"]), total_seconds=20, silence_seconds=20, once=once, resolver=names
+        ) as client:
+            for _ in range(2):
+                async with client.get(f"http://docs.example:{port}/") as response:
+                    assert await response.text() == "internal"
+            assert names.asked == asked
+            assert len(client.connector._conns) == kept  # type: ignore[union-attr]
+
+
+async def test_a_header_without_an_end_is_no_answer(port: int) -> None:
+    async with session(Allowed(["127.0.0.1"])) as client:
+        with pytest.raises(aiohttp.ClientError):
+            await client.get(f"http://127.0.0.1:{port}/header")
 
 
 async def test_a_name_that_changes_its_mind_is_asked_once_and_its_next_answer_is_looked_at_too(port: int) -> None:

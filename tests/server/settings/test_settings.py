@@ -134,3 +134,15 @@ def test_columns_that_cannot_be_meant_stop_the_start(monkeypatch: pytest.MonkeyP
     message = problem()
     assert message.startswith("parsing.columns")
     assert says in message
+
+
+@pytest.mark.parametrize("name", ["RAGPOD_WEBHOOKS_ALLOW", "RAGPOD_SOURCES_ALLOW_HOSTS"])
+def test_hosts_that_cannot_be_meant_stop_the_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "hooks.internal, 10.2.0.0/16,[::1]")
+    loaded = Settings.load()
+    assert ("hooks.internal", "10.2.0.0/16", "[::1]") in (loaded.webhooks.allow, loaded.sources.allow_hosts)
+    for wrong in ("http://hooks", "hooks:8080", "*.internal", "10.0.0.1/8"):
+        monkeypatch.setenv(name, f"other,{wrong}")
+        message = problem()
+        assert message.startswith(("webhooks.allow", "sources.allow_hosts"))
+        assert f"{wrong!r} is no host" in message

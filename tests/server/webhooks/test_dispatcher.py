@@ -11,7 +11,7 @@ import pytest
 from models.embedders.e5 import E5Embedder
 from retrieval.passages.tokenize import Tokenizer
 from retrieval.store.outbox.values import DeliveryJob
-from server.webhooks.addresses import Addresses
+from server.outgoing.addresses import Allowed
 from server.webhooks.dispatcher import Dispatcher, Pace
 from server.webhooks.sending import Sender
 from tests.databases import opened_store
@@ -137,7 +137,7 @@ async def test_a_receiver_that_is_gone_disables_its_webhook(listened: House) -> 
 
 @asynccontextmanager
 async def dispatching(store: Any, name: str = "one", seconds: float = 10.0) -> AsyncIterator[Dispatcher]:
-    sender = Sender(Addresses(LOOPBACK), seconds, store.clock)
+    sender = Sender(Allowed(LOOPBACK), seconds, store.clock)
     running = Dispatcher(store.deliveries, sender, store.clock, worker=name, pace=QUICK)
     running.start()
     try:

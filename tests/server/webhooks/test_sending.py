@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from retrieval.store.outbox.values import DeliveryJob, Outcome
-from server.webhooks.addresses import Addresses
+from server.outgoing.addresses import Allowed
 from server.webhooks.sending import Sender
 from tests.server.webhooks.receiver import endless, never, receiver, status
 
@@ -19,7 +19,7 @@ JOB = DeliveryJob(1, 1, "we_1", 1, 0, "", [SECRET], "msg_1", "webhook.test", '{"
 
 
 async def sent(url: str, *, allowed: list[str] | None = None, seconds: float = 10.0, step: int = 0) -> Outcome:
-    sender = Sender(Addresses(LOOPBACK if allowed is None else allowed), seconds, time.time)
+    sender = Sender(Allowed(LOOPBACK if allowed is None else allowed), seconds, time.time)
     return await sender.send(replace(JOB, url=url, step=step))
 
 
@@ -32,6 +32,32 @@ async def test_a_receiver_that_is_down_or_slow_is_tried_again() -> None:
         slow = await sent(to.url, seconds=0.3)
     assert slow.error == "no answer within 0.3 s"
     assert 5.0 <= (slow.again or 0) <= 6.0
+
+
+async def test_where_no_connection_is_made_the_words_are_of_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("server.outgoing.client", "server.webhooks.sending"):
+        monkeypatch.setattr(f"{module}.CONNECT_SECONDS", 0.2)
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())  # its queue has one place
+        outcome = await sent(f"http://127.0.0.1:{full.getsockname()[1]}/")
+    assert (outcome.error, outcome.again is not None) == ("no connection within 0.2 s", True)
+
+
+async def test_attempts_share_no_connection() -> None:
+    peers = []
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peers.append(request.transport.get_extra_info("peername"))
+        status = 400 if "cookie" in request.headers else 200
+        return web.Response(status=status, headers={"set-cookie": "seen=1"})
+
+    async with receiver(answer=noted) as to:
+        sender = Sender(Allowed(LOOPBACK), 10.0, time.time)
+        assert [await sender.send(replace(JOB, url=to.url)) for _ in range(3)] == [Outcome(200)] * 3
+    assert len(set(peers)) == 3
 
 
 async def test_a_receiver_may_ask_for_more_time_and_the_last_step_is_the_last() -> None:
@@ -73,8 +99,11 @@ async def test_what_is_allowed_by_name_is_called_by_that_name_alone() -> None:
     async with receiver() as to:
         assert await sent(to.url.replace("127.0.0.1", "localhost"), allowed=["localhost"]) == Outcome(204)
         refused = await sent(to.url, allowed=["localhost"])
-        assert refused.error is not None
-        assert "not a public address" in refused.error
+        named = "127.0.0.1 is not a public address: webhooks.allow names those that may be called anyway"
+        assert (refused.code, refused.error, refused.again is not None) == (None, named, True)
+        unnamed = await sent(to.url.replace("127.0.0.1", "localhost"), allowed=["10.0.0.0/8"])
+        assert (unnamed.error or "").startswith("localhost (")
+        assert "webhooks.allow" in (unnamed.error or "")
 
 
 async def test_a_receiver_that_leaves_in_the_middle_is_tried_again() -> None:
