@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from server.cli.base.terminal import say, say_json
 from server.settings.settings import Settings, config_file
 
 GIB = 1 << 30
+_BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key of TOML that needs no quotes
 
 
 def doctor(data: Path | None, *, as_json: bool) -> int:
@@ -88,15 +90,21 @@ def config(data: Path | None, *, as_json: bool) -> None:
         say(line)
 
 
-def toml_lines(settings: Mapping[str, Any]) -> Iterator[str]:
-    """TOML as ragpod.toml takes it, plain values before sections; a setting without a value is a comment."""
+def toml_lines(settings: Mapping[str, Any], *above: str) -> Iterator[str]:
+    """TOML as ragpod.toml takes it, plain values before sections; a setting without a value is a comment. above: names
+    of the sections that these stand in.
+    """
     for name, value in settings.items():
         if not isinstance(value, Mapping):
-            yield f"# {name} is not set" if value is None else f"{name} = {_toml(value)}"
+            yield f"# {name} is not set" if value is None else f"{_key(name)} = {_toml(value)}"
     for name, section in settings.items():
         if isinstance(section, Mapping):
-            yield f"\n[{name}]"
-            yield from toml_lines(section)
+            yield f"\n[{'.'.join(map(_key, (*above, name)))}]"
+            yield from toml_lines(section, *above, name)
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _toml(name)
 
 
 def _toml(value: Any) -> str:

@@ -90,6 +90,9 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
     mark = {"message_id": answer["metadata"]["message_id"], "user_id": "u1"}
     _, marked = await guarded.post("/api/v1/bookmarks", mark)
     ids["bookmark_id"] = marked["bookmark"]["id"]
+    _, hook = await guarded.post("/api/v1/webhooks", {"url": "https://nobody.invalid/"})
+    _, sent = await guarded.post(f"/api/v1/webhooks/{hook['id']}/test", {})
+    ids |= {"webhook_id": hook["id"], "delivery_id": sent["id"]}
     bodies = {
         "/v1/vector_stores/{store_id}/search": {"query": "x"},
         "/v1/vector_stores/{store_id}/files": {"file_id": file_id},
@@ -119,6 +122,7 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
                 assert response.status == 404
     assert (await guarded.get(f"/api/v1/traces/{trace_id}"))[0] == 200
     assert (await guarded.get(f"/api/v1/bookmarks/{ids['bookmark_id']}"))[0] == 200
+    assert (await guarded.get(f"/api/v1/webhooks/{hook['id']}"))[1]["url"] == "https://nobody.invalid/"
     assert len((await guarded.openai.vector_stores.files.list(store_id)).data) == len(KOREAN)
 
 

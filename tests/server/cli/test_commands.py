@@ -121,12 +121,16 @@ def test_wrong_usage_exits_2(tmp_path: Path) -> None:
     assert ragpod("search", cwd=tmp_path).returncode == 2
 
 
+COLUMNS = {"RAGPOD_PARSING_COLUMNS": '{"answer": ["해결책", "조치 사항"]}'}
+
+
 def test_config_hides_secrets_and_prints_toml_that_it_would_read_itself(tmp_path: Path) -> None:
-    done = ragpod("config", cwd=tmp_path, RAGPOD_API_KEYS="swordfish", RAGPOD_RETRIEVAL_KEEP="5")
+    done = ragpod("config", cwd=tmp_path, RAGPOD_API_KEYS="swordfish", RAGPOD_RETRIEVAL_KEEP="5", **COLUMNS)
     assert "swordfish" not in done.stdout
     (tmp_path / "ragpod.toml").write_text(done.stdout)
     again = json.loads(ragpod("config", "--json", cwd=tmp_path).stdout)
     assert again["retrieval"]["keep"] == 5
+    assert again["parsing"]["columns"] == {"answer": ["해결책", "조치 사항"]}
 
 
 def test_toml_keeps_every_kind_of_value() -> None:
@@ -135,7 +139,7 @@ def test_toml_keeps_every_kind_of_value() -> None:
         "flag": True,
         "none": None,
         "many": ["x", "y"],
-        "section": {"ratio": 0.5},
+        "section": {"ratio": 0.5, "inner": {"a name": ["b"], "empty": {}}},
     }
     read = tomllib.loads("\n".join(toml_lines(settings)))
     assert read == {name: value for name, value in settings.items() if value is not None}
