@@ -84,6 +84,20 @@ class Profile:
 
         return E5Embedder.load(threads)
 
+    def embedder_named(self, name: str) -> Embedder:
+        """One whose vectors are still there, by its own name. Raises Unavailable."""
+        from models.embedders.e5 import E5Embedder
+
+        if name == E5Embedder.name:
+            return E5Embedder.load()
+        from models.embedders.bge_m3 import BgeM3Embedder
+
+        loaded = BgeM3Embedder.load(name, device=self.models.device, dtype=self.models.dtype)
+        if loaded.name != name:
+            loaded.close()
+            raise Unavailable(f"what is at {name} is now {loaded.name}")
+        return loaded
+
     def load_reranker(self) -> Reranker | None:
         """A cross-encoder; None leaves stage 2 to the learned order. Raises Unavailable."""
         given = self.models

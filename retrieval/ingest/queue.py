@@ -1,6 +1,6 @@
 """What the ingestor needs of the store: the versions in progress, claimed and leased by many workers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from retrieval.store.base.values import Attempt, IngestJob
@@ -11,9 +11,12 @@ class IngestQueue(Protocol):
     that write StoreFull.
     """
 
-    def claim(self, worker: str, seconds: float) -> IngestJob | None:
+    def claim(
+        self, worker: str, seconds: float, *, embedders: Sequence[str] | None = None, beside: bool = True
+    ) -> IngestJob | None:
         """A new attempt at a version that nobody holds, in turns of owners and their vector stores, the oldest first in
-        each; leased for so long. None: nothing to do now.
+        each; leased for so long. None: nothing to do now. embedders: that the caller has; None: whatever it takes.
+        beside: of generations beside those that are found too.
         """
         ...
 
@@ -33,8 +36,8 @@ class IngestQueue(Protocol):
         """How many versions are in progress."""
         ...
 
-    def next_due(self) -> float | None:
+    def next_due(self, *, embedders: Sequence[str] | None = None, beside: bool = True) -> float | None:
         """Unix seconds by the store's clock, when the earliest lease or pause ends; a time that is over where a version
-        may be claimed now. None: there is none in progress.
+        may be claimed now. None: there is none in progress. Of those that `claim` would take.
         """
         ...

@@ -8,8 +8,11 @@ in the ingestor's threads; the event loop never waits.
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
+from typing import Literal
 
 from models.base import Embedder
+from retrieval.embedders import Embedders
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.completion import Completion
 from retrieval.ingest.lasting import ends_task, lasting
@@ -27,6 +30,8 @@ from retrieval.types import Attributes, Chunking
 
 log = logging.getLogger("ragpod.ingest")
 
+_BACKGROUND = 4  # of so many workers one builds generations too
+
 
 class Ingestor:
     """Works through the store's unfinished files, a few at a time.
@@ -34,7 +39,11 @@ class Ingestor:
     workers: files worked on at once; the embedder runs one call at a time anyway, and parsing and disk overlap with it.
     name: of this ingestor among those that share the store's database, which `shared` says: the same after a restart,
     and nobody else's. Two of one name only undo each other's leases. masked: kinds of personal data, not stored.
-    parser: closed with this; None: files are parsed in this process.
+    parser: closed with this; None: files are parsed in this process. embedders: that this process has, for vector
+    stores of others than `embedder` too; files of all others wait for a process that has theirs. None: they fail.
+
+    One worker in four, one at least, takes files of generations that are built in the background too, in turn with all
+    others; so whatever is built, the other workers are there for what is uploaded.
 
     Nothing that is raised ends it, and no file stays with a worker that has died.
     """
@@ -52,16 +61,22 @@ class Ingestor:
         pace: Pace | None = None,
         masked: Sequence[Kind] = (),
         parser: Parser | None = None,
+        embedders: Embedders | None = None,
     ) -> None:
         self._store = store
         self._parser = parser or InThreads(workers)
         self._workers = workers
         self._pace = pace or Pace()
         self._threads = Threads(workers + 2, "ingest")  # one for each of the tasks
-        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, masked)
+        known = embedders or Embedders(embedder)
+        self._steps = Steps(store, known, tokenizer, self._threads, self._parser, masked)
         self._tries: dict[int, Tries] = {}  # by version, of those that have failed here
         self._leases = Leases(
-            store.queue, self._threads, store.clock, self._tries.clear, worker=name, pace=self._pace, shared=shared
+            *(store.queue, self._threads, store.clock, self._tries.clear),
+            worker=name,
+            pace=self._pace,
+            shared=shared,
+            embedders=embedders,
         )
         self._completion = Completion(
             store, manager, self._leases, self._threads, self._settled, self._pace.index_pause
@@ -72,7 +87,9 @@ class Ingestor:
     async def start(self) -> None:
         """Takes up everything that is unfinished and nobody else's, and then what is submitted."""
         await self._leases.begin()
-        self._tasks = [asyncio.create_task(lasting(self._work), name=f"ingest-{i}") for i in range(self._workers)]
+        behind = max(1, self._workers // _BACKGROUND)
+        works = [partial(self._work, beside=i < behind) for i in range(self._workers)]
+        self._tasks = [asyncio.create_task(lasting(work), name=f"ingest-{i}") for i, work in enumerate(works)]
         self._tasks.append(asyncio.create_task(lasting(self._completion.run), name="ingest-index"))
         renewing = lasting(self._leases.renew, pause=self._pace.renewal)
         self._tasks.append(asyncio.create_task(renewing, name="ingest-leases"))
@@ -102,7 +119,7 @@ class Ingestor:
         store_id: str,
         file_id: str,
         attributes: Attributes | None = None,
-        chunking: Chunking | None = None,
+        chunking: Chunking | Literal["auto"] | None = None,
     ) -> StoreFile:
         """Attaches a file; on return that is on disk. What is there already is not done again. Raises NotFound."""
         attached = await self._store.writes.run(
@@ -127,9 +144,9 @@ class Ingestor:
                 return attached
             await rung(news, self._pace.poll)  # others may settle it too, and a client cancel it
 
-    async def _work(self) -> None:
+    async def _work(self, *, beside: bool) -> None:
         while not self._steps.stopping:
-            job = await self._leases.next()
+            job = await self._leases.next(beside=beside)
             try:
                 rest = await self._see_through(job)
             except BaseException:  # whatever it is, it is not the end of the file: another worker takes it up
@@ -149,7 +166,7 @@ class Ingestor:
             await self._leases.give_back(job.attempt)
             return 0.0
         self._tries.pop(job.attempt.version, None)
-        self._completion.add(job.attempt, job.store_id)
+        self._completion.add(job.attempt, job.index_id)
         return 0.0
 
     async def _after(self, error: BaseException, job: IngestJob) -> float:

@@ -131,8 +131,10 @@ class Files(Repository):
 
 def delete_file(db: Connection, row: Row[Any]) -> None:
     """row: its uploads are locked. It leaves every vector store, and its bytes go where no other file has the same."""
-    held = db.execute(_HOLDING, {"number": row.n}).all()
-    lock_stores(db, (attachment.store for attachment in held))
+    locked: set[int] = set()
+    while not (stores := {each.store for each in db.execute(_HOLDING, {"number": row.n})}) <= locked:
+        lock_stores(db, stores)
+        locked |= stores
     for attachment in db.execute(_HOLDING, {"number": row.n}).all():  # those that did not leave meanwhile
         remove_attachment(db, attachment)
     remove_file(db, row.n, row.sha256)

@@ -54,7 +54,7 @@ _BOUNDED = {
 }
 _COMPARED = func.coalesce(_D.composed, _D.attributes)
 _EVERY_KEY = _KEYS.order_by(_K.key)
-_HEAD = select(_S.n, _S.head).where(_S.id == bindparam("store_id"))
+_HEAD = select(_S.n, _S.head).where(_S.index_id == bindparam("store_id"))
 _TERMS = select(_K.key, _K.terms).where(any_of(_K.key, "keys")).order_by(_K.key)
 
 

@@ -19,6 +19,7 @@ from retrieval.database.errors import StoreError
 from retrieval.database.lock import DataDirLock
 from retrieval.database.reserve import Reserve
 from retrieval.threads import Threads
+from retrieval.types import Cutting
 
 if TYPE_CHECKING:
     from retrieval.blobs.base import BlobStore
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from retrieval.store.blobs import Blobs
     from retrieval.store.changes import Changes
     from retrieval.store.files import Files
+    from retrieval.store.generations.generations import Generations
     from retrieval.store.passages import Passages
     from retrieval.store.publishing import Publishing
     from retrieval.store.queue import Queue
@@ -69,6 +71,7 @@ class Store:
     changes: "Changes"
     queue: "Queue"
     retention: "Retention"
+    generations: "Generations"
     blobs: "Blobs"
 
     @classmethod
@@ -79,6 +82,7 @@ class Store:
         url: str | None = None,
         blobs: str | None = None,
         reserve_bytes: int = 0,
+        cutting: Cutting = Cutting(),
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """Owns the data directory (one process at a time), and brings its database up to date. Blocking.
@@ -86,7 +90,8 @@ class Store:
         data_dir: made where it is missing. url: of the database; None is SQLite's file in the folder. blobs: where
         originals are kept (retrieval/blobs/opening.py), or TABLE; None is a folder of the data directory, and the
         database's table where that is a server, which other machines may use too. reserve_bytes: of the folder's disk,
-        kept for deleting and starting when it is full; not where the database is a server. clock: Unix seconds.
+        kept for deleting and starting when it is full; not where the database is a server. cutting: of new vector
+        stores. clock: Unix seconds.
 
         Raises DataDirLocked, NewerDatabase, StoreUnavailable, StoreFull, ValueError (a URL of no known kind).
         """
@@ -98,7 +103,7 @@ class Store:
             on_failure.callback(database.close)
             kept_in = _blob_store(data_dir, database, blobs)
             on_failure.callback(kept_in.close)
-            store = cls._over(database, kept_in, data_dir, lock, clock)
+            store = cls._over(database, kept_in, data_dir, lock, clock, cutting)
             store.retention.register()
             store.blobs.move_out_of_table()
             on_failure.pop_all()
@@ -106,7 +111,13 @@ class Store:
 
     @classmethod
     def _over(
-        cls, database: "Database", kept_in: "BlobStore", data_dir: Path, lock: DataDirLock, clock: Callable[[], float]
+        cls,
+        database: "Database",
+        kept_in: "BlobStore",
+        data_dir: Path,
+        lock: DataDirLock,
+        clock: Callable[[], float],
+        cutting: Cutting,
     ) -> Self:
         from retrieval.store.attachments import Attachments
         from retrieval.store.base.uses import Uses
@@ -114,6 +125,7 @@ class Store:
         from retrieval.store.blobs import Blobs
         from retrieval.store.changes import Changes
         from retrieval.store.files import Files
+        from retrieval.store.generations.generations import Generations
         from retrieval.store.passages import Passages
         from retrieval.store.publishing import Publishing
         from retrieval.store.queue import Queue
@@ -131,7 +143,7 @@ class Store:
             reads=Threads(_READS, "reads"),
             writes=Threads(_WRITES, "writes"),
             lock=lock,
-            vector_stores=VectorStores(database, clock, uses),
+            vector_stores=VectorStores(database, clock, uses, cutting),
             files=Files(database, clock, uses, kept),
             attachments=Attachments(database, clock, uses),
             batches=Batches(database, clock, uses),
@@ -141,6 +153,7 @@ class Store:
             changes=Changes(database, clock, uses, consumer),
             queue=Queue(database, clock, uses),
             retention=Retention(database, clock, uses, consumer, kept),
+            generations=Generations(database, clock, uses),
             blobs=kept,
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.base import Embedder, Generator
 from models.engines.engine import Engine
+from retrieval.embedders import Embedders
 from retrieval.ingest.documents import Documents
 from retrieval.store.store import Store
 from server.access.admission import Admission
@@ -20,9 +21,10 @@ from server.answering.ask import Asking, Defaults
 from server.answering.generators import Generators
 from server.answering.run import Runs
 from server.api.chat import BackendChat
-from server.app.ingestor import ingestor_of
+from server.app.ingestor import ingestor_of, regeneration_of
 from server.app.profile import options
 from server.app.stores import furnish, opened_store
+from server.http.health import Background
 from server.openai.chat.passthrough import Passthrough
 from server.openai.chat.route import Chat
 from server.openai.responses.question import Responding
@@ -39,6 +41,7 @@ from server.telemetry.metrics import Metrics
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
     from retrieval.indexes.manager import IndexManager
+    from retrieval.ingest.regeneration import Regeneration
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
@@ -62,6 +65,7 @@ class Library:
     plan: "RerankPlan"
     retriever: "Retriever"
     ingestor: "Ingestor"
+    regeneration: "Regeneration"
     upkeep: "Upkeep"
     relevance: "Related"
 
@@ -96,6 +100,8 @@ class Parts:
             responses,
             store,
             Documents(store, library.ingestor, library.indexes),
+            library.regeneration,
+            Background(library.regeneration.degraded),
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
             Responding(self.runs, asking, responses, self.metrics),
@@ -126,6 +132,7 @@ async def open_parts(
     settings: Settings,
     *,
     embedder: Embedder | None = None,
+    other_embedder: Callable[[str], Embedder] | None = None,
     tokenizer: "Tokenizer | None" = None,
     engine: Engine | None = None,
     keys: Keys | None = None,
@@ -134,7 +141,8 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
-    A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
+    A given embedder, tokenizer or engine stays its giver's. other_embedder: by name, of vectors that are found still;
+    None is the profile's. keys: None takes those of the settings. clock: the store's,
     Unix seconds. warm: the Korean analyser (a second of CPU) loads now, and not when Hangul first arrives. The engine
     may still be starting. Raises StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries
     weights is not installed).
@@ -164,7 +172,9 @@ async def open_parts(
         records_upkeep = RecordsUpkeep(database, turns)
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
-        library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
+        embedders = Embedders(embedder, other_embedder or profile.embedder_named)
+        stack.callback(embedders.close)
+        library = await _library(stack, settings, profile, store, embedders, tokenizer, plan)
         generators = Generators(engine, _quoting(embedder, tokenizer), profile.prompt_style)
         parts = _served(settings, keys, library, generators, database, turns)
         stack.push_async_callback(parts.runs.aclose)
@@ -185,7 +195,7 @@ async def _library(
     settings: Settings,
     profile: "Profile",
     store: Store,
-    embedder: Embedder,
+    embedders: Embedders,
     tokenizer: "Tokenizer",
     plan: "RerankPlan",
 ) -> Library:
@@ -195,28 +205,25 @@ async def _library(
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ranking.search import Retriever
 
+    embedder = embedders.current
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
-    manager = await asyncio.to_thread(
-        partial(
-            IndexManager,
-            store.changes,
-            store.passages,
-            settings.data_dir,
-            embedder.dim,
-            embedder.name,
-            kinds=kinds(dense),
-        )
-    )
+    opened = partial(IndexManager, store.changes, store.passages, settings.data_dir, embedder.dim, kinds=kinds(dense))
+    manager = await asyncio.to_thread(opened)
     stack.callback(manager.close)
-    ingestor = ingestor_of(settings, store, manager, embedder, tokenizer)
+    ingestor = ingestor_of(settings, store, manager, embedders, tokenizer)
+    regeneration = regeneration_of(settings, store, manager, embedders, ingestor.take_up)
+    await regeneration.begin()
     stack.push_async_callback(ingestor.aclose)
     await ingestor.start()
+    stack.push_async_callback(regeneration.aclose)
+    regeneration.start()
     upkeep = Upkeep(store, manager)
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
-    retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=settings.retrieval.newer_wins)
+    newer = settings.retrieval.newer_wins
+    retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=newer, embedders=embedders)
     related = _relevance(embedder, tokenizer, plan)
-    return Library(store, manager, embedder, plan, retriever, ingestor, upkeep, related)
+    return Library(store, manager, embedder, plan, retriever, ingestor, regeneration, upkeep, related)
 
 
 def _served(
@@ -280,6 +287,7 @@ def _watch(parts: Parts) -> None:
     watch("answers_waiting", "Answers in the queue.", lambda: parts.admission.waiting)
     watch("engine_up", "1 where the engine is ready.", lambda: engine.status == "ready")
     watch("engine_restarts", "Starts of the engine after its first.", lambda: engine.restarts)
+    watch("generations_building", "Vector stores that are made anew.", lambda: library.regeneration.building)
     watch("ingest_unfinished", "Files waiting or being ingested.", lambda: library.ingestor.unfinished)
     text = "Lowest measured recall@10 of the dense indexes in memory; 1 where all are searched exactly."
     watch("dense_recall", text, lambda: min(library.indexes.recalls().values(), default=1.0))

@@ -4,8 +4,11 @@ In the caller's transaction, which holds the vector store's row (retrieval/store
 """
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, select, update
 
 from retrieval.database.constructs import any_of
 from retrieval.store.base.log import log_removed
@@ -18,6 +21,7 @@ from retrieval.store.base.tables import (
     files,
     kept_documents,
     store_files,
+    vector_stores,
 )
 
 # A file that has left counts in its batches as what it was when it went; one that has left already stays so.
@@ -40,20 +44,50 @@ _DOOM = (
     .where(blobs.c.sha256 == bindparam("digest"), ~exists().where(files.c.sha256 == blobs.c.sha256))
     .values(doomed=1)
 )
+_BESIDE = (
+    select(vector_stores.c.n)
+    .where(vector_stores.c.generation_of == bindparam("store"))
+    .order_by(vector_stores.c.n)
+    .with_for_update()
+)
+_THEIRS, _MINE = store_files.alias(), store_files.alias()
+_SIBLINGS = (
+    select(_THEIRS.c.version, _THEIRS.c.store)
+    .join(_MINE, and_(_THEIRS.c.filename == _MINE.c.filename, _THEIRS.c.sha256 == _MINE.c.sha256))
+    .where(any_of(_MINE.c.version, "versions"), any_of(_THEIRS.c.store, "stores"))
+    .order_by(_THEIRS.c.store, _THEIRS.c.version)
+)
 DONE, DUE, BEGUN = 0, 1, 2  # consumers.due: a scrub that was begun ends as done only where nothing was deleted since
 _UNMARKED = select(consumers.c.consumer).where(consumers.c.due != DUE).order_by(consumers.c.consumer).with_for_update()
 _LEFTOVERS = update(consumers).where(consumers.c.due != DUE).values(due=DUE)
 
 
 def remove_versions(db: Connection, store: int, versions: Sequence[int]) -> None:
-    """Of one vector store: with their documents, chunks and vectors, and their removal from the indexes in the log."""
+    """Of one vector store: with their documents, chunks and vectors, and their removal from the indexes in the log. In
+    the generations beside it too.
+    """
     if not versions:
         return
+    remove_siblings(db, store, versions)
     log_removed(db, store, versions)
     named = {"versions": list(versions)}
     db.execute(_END_OF_VERSIONS, named)
     db.execute(_DELETE_VERSIONS, named)
     mark_leftovers(db)
+
+
+def remove_siblings(db: Connection, store: int, versions: Sequence[int]) -> None:
+    """The same contents in the generations beside the vector store; one that is being built takes them up anew where
+    they stay in the vector store.
+    """
+    for other, rows in groupby(siblings(db, store, versions), key=attrgetter("store")):
+        remove_versions(db, other, [row.version for row in rows])
+
+
+def siblings(db: Connection, store: int, versions: Sequence[int]) -> Sequence[Any]:
+    """(version, store) of the same contents in the generations beside the vector store, which are locked; by store."""
+    beside = db.scalars(_BESIDE, {"store": store}).all()
+    return db.execute(_SIBLINGS, {"versions": list(versions), "stores": list(beside)}).all() if beside else []
 
 
 def end_in_batches(db: Connection, attachment: int) -> None:

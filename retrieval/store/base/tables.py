@@ -62,7 +62,15 @@ vector_stores = Table(
     _flag("lexical"),  # whether every vector has lexical weights beside it
     Column("head", LONG, nullable=False, server_default=text("0")),  # the newest seq of its change log
     Column("log_floor", LONG, nullable=False, server_default=text("0")),  # changes up to here have been trimmed
+    # A row is one generation (retrieval/store/generations): found, or beside the one that is. `id` moves, index_id not.
+    Column("index_id", Identifier, nullable=False, server_default=text("''")),
+    Column("generation_of", LONG, ForeignKey("vector_stores.n", ondelete="CASCADE")),
+    Column("generation_state", Text),
+    Column("generation_ended", LONG),
+    Column("cutting", Text),  # JSON (retrieval/store/base/rows.py)
     Index("vector_stores_by_owner", "owner", "composed_name"),
+    Index("vector_stores_by_index", "index_id", unique=True),
+    Index("vector_stores_generations", "generation_of", **_where("generation_of IS NOT NULL")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )

@@ -91,7 +91,9 @@ class VectorSpace(NamedTuple):
 class NamedStore:
     """What is known of a vector store without counting its files. created_at: Unix seconds.
 
-    number: its row. head: the newest seq of its change log. space: of the vectors inside, None before the first.
+    number: the row of the generation that is found now, whose passages it names for as long as this is used, whatever
+    is switched meanwhile. index_id: of that generation's indexes. head: the newest seq of its change log. space: of the
+    vectors inside, None before the first.
     """
 
     id: str
@@ -101,6 +103,7 @@ class NamedStore:
     number: int
     head: int
     space: VectorSpace | None
+    index_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +189,13 @@ class StoreFile:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first."""
+    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first, which
+    are "auto".
+    """
 
     file_id: str
     attributes: Attributes | None = None
-    chunking: Chunking | None = None
+    chunking: Chunking | Literal["auto"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +260,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IngestJob:
-    """What an ingest worker needs to know about a file version."""
+    """What an ingest worker needs to know about a file version. embedder: of its vectors; None where any may begin."""
 
     attempt: Attempt
     owner: str
@@ -266,6 +271,8 @@ class IngestJob:
     stage: FileStage
     visible: bool
     chunking: Chunking = field(default_factory=Chunking)
+    index_id: str = ""
+    embedder: str | None = None
 
 
 class LogState(NamedTuple):
