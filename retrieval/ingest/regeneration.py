@@ -142,9 +142,7 @@ class Regeneration:
             log.warning("generation %s has everything, and is found from now on: %s", index_id, self._recipe)
         elif switched == "failed" and index_id not in self._told:
             self._told.add(index_id)
-            log.error(
-                "generation %s is not switched to: %d files that are found now failed; %s", index_id, lacks[1], _TODO
-            )
+            log.error("generation %s is not switched to, %d files that are found failed: %s", index_id, lacks[1], _TODO)
 
     def _tend_embedders(self) -> None:
         names = self._store.generations.spaces()

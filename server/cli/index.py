@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from server.cli.base.client import Json
     from server.cli.base.connection import Where
 
-index = typer.Typer(
-    help="What is found of each store, what is built anew, what was found before.", no_args_is_help=True
-)
+app = typer.Typer(help="What is found of each store, built anew, or was found before.", no_args_is_help=True)
 IndexId = Annotated[str, typer.Argument(help="As `ragpod index list` shows it.", show_default=False)]
 
 
