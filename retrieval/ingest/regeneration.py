@@ -90,7 +90,7 @@ class Regeneration:
     def degraded(self) -> list[str]:
         """In words, without names."""
         words = "embedder: not loaded for what some vector stores hold, which are searched by words alone"
-        anew = f"generations: {self.building} vector stores are made anew for other settings, and found as they were"
+        anew = f"generations: vector stores being made anew for other settings, and found as they were: {self.building}"
         return [*([words] if self.unsearched else []), *([anew] if self.building else [])]
 
     def _begin(self) -> None:
@@ -122,7 +122,7 @@ class Regeneration:
         for index_id in building:
             with suppress(NotFound):  # it was dropped, or its vector store deleted
                 self._further(index_id)
-        self.building = len(building)
+        self.building = len(self._store.generations.building()) if building else 0
         self._tend_embedders()
         if time.monotonic() >= self._drop_from:
             for index_id in self._store.generations.drop_ended(int(self._store.clock() - self._kept_seconds)):

@@ -16,7 +16,7 @@ SAME = and_(HERE.c.filename == THERE.c.filename, HERE.c.sha256 == THERE.c.sha256
 GENERATIONS = (
     select(vector_stores, FOUND.c.id.label("store_id"), FOUND.c.name.label("store_name"))
     .join(FOUND, FOUND.c.n == func.coalesce(S.generation_of, S.n))
-    .order_by(FOUND.c.n, S.n)
+    .order_by(FOUND.c.created_at, FOUND.c.n, S.generation_of.is_not(None), S.n)
 )
 _FILES = (
     select(store_files.c.status, func.count(), func.sum(store_files.c.embedded), func.sum(store_files.c.usage_bytes))
