@@ -13,6 +13,7 @@ from models.base import Embedder
 from models.embedders.e5 import E5Embedder
 from models.errors import Unavailable
 from retrieval.passages.tokenize import Tokenizer
+from retrieval.types import SearchParams
 from tests.databases import old_data_folder
 from tests.retrieval.ingest.fake_embedder import FakeEmbedder
 from tests.server.house import ENGLISH, KOREAN, QUESTION, House, house
@@ -199,10 +200,11 @@ async def test_stores_of_two_embedders_are_searched_together(
         library = home.parts.library
         stores = [library.store.vector_stores.resolve("default", each) for each in (store, other)]
         assert len({each.space for each in stores}) == 2
-        body = {"messages": [{"role": "user", "content": "quokka file with"}], "model": "ragpod"}
-        body["ragpod"] = {"vector_store_ids": [store, other]}
-        status, answer = await home.post("/v1/chat/completions", body)
-        assert status == 200, answer
+        found = await library.retriever.search("default", stores, "quokka file with", SearchParams(min_score=0))
+        scores = [each.score for each in found.evidence]
+        assert scores == sorted(scores, reverse=True)
+        assert {each.chunk.store_id for each in found.evidence} == {store, other}
+        assert found.degraded == ()
 
 
 @pytest.mark.parametrize("commit", ["42c3512", "cf3180e"])
