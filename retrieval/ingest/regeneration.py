@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.embedders import Embedders
 from retrieval.ingest.lasting import lasting
-from retrieval.store.base.values import EmbedderMismatch, NotFound
+from retrieval.store.base.values import EmbedderMismatch, NotFound, StoreFull, StoreUnavailable
 from retrieval.store.generations.values import Recipe, Switched
 from retrieval.store.store import Store
 from retrieval.threads import Threads
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # it loads heavy libraries
 
 log = logging.getLogger("ragpod.generations")
 
-_SECONDS = 1.0
+_SECONDS, _WAIT = 1.0, 5.0
 _DROP_SECONDS = 3600.0
 _TODO = "the next start tries them again, `ragpod index switch --anyway` does without them"
 
@@ -94,7 +94,10 @@ class Regeneration:
         return [*([words] if self.unsearched else []), *([anew] if self.building else [])]
 
     def _begin(self) -> None:
-        self._store.generations.begin(self._recipe, alone=self._alone)
+        try:
+            self._store.generations.begin(self._recipe, alone=self._alone)
+        except StoreFull as error:
+            log.warning("vector stores of other settings stay as they are until the next start: %s", error)
         self._tend_embedders()
 
     def _switch(self, owner: str, index_id: str, anyway: bool) -> Switched:
@@ -113,8 +116,12 @@ class Regeneration:
         return done
 
     async def _look(self) -> None:
-        if await self._threads.run(self._round):
-            self._take_up()
+        try:
+            if await self._threads.run(self._round):
+                self._take_up()
+        except (StoreFull, StoreUnavailable) as error:
+            log.warning("making vector stores anew must wait: %s", error)
+            await asyncio.sleep(_WAIT)
 
     def _round(self) -> bool:
         """Whether something is being built."""

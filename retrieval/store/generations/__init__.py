@@ -4,5 +4,5 @@ Each is a row of vector_stores, with files, change log and indexes of its own, s
 built and what was found before never meet. A switch moves the vector store's id from one row to another.
 
 Door: generations, values.
-Imports: retrieval.database, retrieval.store.base.
+Imports: retrieval.store.base.
 """

@@ -5,7 +5,7 @@ leaves the one before or the one after it.
 import logging
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, exists, func, insert, literal, null, select, update
 
@@ -19,10 +19,13 @@ from retrieval.store.generations.values import Generation, Recipe, State, Switch
 
 log = logging.getLogger("ragpod.store")
 
+_Decision = Literal["leave", "anew", "drop", "build", "return", "resume"]
+
 _V = store_files.c
-_NUMBERS = select(S.n).where(S.generation_of.is_(None)).order_by(S.n)
-_FOUND = select(vector_stores).where(S.n == bindparam("number"), S.generation_of.is_(None)).with_for_update()
-_BESIDE = select(vector_stores).where(S.generation_of == bindparam("number")).order_by(S.n).with_for_update()
+_EVERY_FOUND = select(vector_stores).where(S.generation_of.is_(None)).order_by(S.n)
+_FOUND = _EVERY_FOUND.where(S.n == bindparam("number")).with_for_update()
+_BESIDE = select(vector_stores).where(S.generation_of == bindparam("number")).order_by(S.n)
+_BESIDE_LOCKED = _BESIDE.with_for_update()
 _NAMED = select(S.n, S.generation_of).where(S.index_id == bindparam("named"))
 _SPACES = select(S.embedder).where(S.embedder.is_not(None), S.generation_of.is_(None)).distinct()
 _OF_STATE = select(S.index_id).where(S.generation_state == bindparam("state"))
@@ -99,40 +102,53 @@ class Generations(Repository):
     def begin(self, recipe: Recipe, *, alone: bool) -> None:
         """Every vector store is to be as the recipe makes it. One that is not gets a generation that is being built
         beside it; one in which nothing is visible yet is simply begun anew. alone: no other server may want another
-        recipe, so that what is being built for another one is dropped.
+        recipe, so that what is being built for another one is dropped. Writes only where there is something to do.
         """
-        with self._database.one() as db:
-            numbers = db.scalars(_NUMBERS).all()
-        for number in numbers:
-            with self._database.write() as db:
+        with self._database.read() as db:
+            rows = db.execute(_EVERY_FOUND).all()
+            todo = [row.n for row in rows if self._decided(db, row, recipe, alone=alone)[0] != "leave"]
+        for number in todo:
+            with self._database.write(grows=True) as db:
                 if (row := db.execute(_FOUND, {"number": number}).first()) is not None:
                     self._begin(db, row, recipe, alone=alone)
 
-    def _begin(self, db: Connection, row: Row[Any], recipe: Recipe, *, alone: bool) -> None:
-        beside = db.execute(_BESIDE, {"number": row.n}).all()
-        building = [each for each in beside if each.generation_state == "building"]
-        now = recipe_of(row)
+    def _decided(
+        self, db: Connection, row: Row[Any], recipe: Recipe, *, alone: bool
+    ) -> tuple[_Decision, Row[Any] | None]:
+        """What to do, with the generation that is there already."""
+        beside, now = db.execute(_BESIDE, {"number": row.n}).all(), recipe_of(row)
+        building = any(each.generation_state == "building" for each in beside)
         if now is None or db.execute(_VISIBLE, {"number": row.n}).first() is None:
-            _drop(db, building)
-            _begin_empty_anew(db, row, recipe)
-            return
+            settled = cutting_of(row.cutting).matches(recipe.cutting) and (now is None or now.space == recipe.space)
+            return ("leave" if settled and not building else "anew"), None
         if now.matches(recipe):
-            _drop(db, building if alone else [])
-            return
-        same = [each for each in beside if (made := recipe_of(each)) is not None and made.matches(recipe)]
-        if not same:
-            _drop(db, building)
-            _insert(db, row, recipe, self._now)
-            log.warning("vector store %s is made anew in the background: %s, until now %s", row.id, recipe, now)
-            return
-        if same[0].generation_state == "refused":
+            return ("drop" if building and alone else "leave"), None
+        same = next((each for each in beside if (made := recipe_of(each)) is not None and made.matches(recipe)), None)
+        if same is None:
+            return "build", None
+        if same.generation_state == "refused":
             log.warning("vector store %s was switched back, and stays at %s until it is switched again", row.id, now)
-        elif same[0].generation_state == "kept":
-            _drop(db, building)
-            db.execute(_SET.values(generation_state="building", generation_ended=None), {"number": same[0].n})
-            log.warning("vector store %s goes back to what is kept of it: %s, until now %s", row.id, recipe, now)
-        else:
-            db.execute(_FAILED_HERE, {"number": same[0].n, "of": row.n})
+            return "leave", same
+        return ("return" if same.generation_state == "kept" else "resume"), same
+
+    def _begin(self, db: Connection, row: Row[Any], recipe: Recipe, *, alone: bool) -> None:
+        beside = db.execute(_BESIDE_LOCKED, {"number": row.n}).all()
+        decision, same = self._decided(db, row, recipe, alone=alone)
+        if decision in ("anew", "drop", "build", "return"):
+            _drop(db, [each for each in beside if each.generation_state == "building"])
+        if decision == "anew":
+            _begin_empty_anew(db, row, recipe)
+        elif decision == "build":
+            _insert(db, row, recipe, self._now)
+            log.warning(
+                "vector store %s is made anew in the background: %s, until now %s", row.id, recipe, recipe_of(row)
+            )
+        elif same is not None and decision == "return":
+            db.execute(_SET.values(generation_state="building", generation_ended=None), {"number": same.n})
+            log.warning("vector store %s goes back to what is kept of it: %s", row.id, recipe)
+        elif same is not None and decision == "resume":
+            db.execute(_FAILED_HERE, {"number": same.n, "of": row.n})
+            log.warning("vector store %s goes on being made anew: %s", row.id, recipe)
 
     def fill(self, index_id: str) -> None:
         """A generation that is being built gets what it lacks of the vector store's files, to be ingested."""
@@ -213,7 +229,7 @@ class Generations(Repository):
         if named is None or named.generation_of is None:
             return None
         found = db.execute(_FOUND, {"number": named.generation_of}).first()
-        beside = db.execute(_BESIDE, {"number": named.generation_of}).all()
+        beside = db.execute(_BESIDE_LOCKED, {"number": named.generation_of}).all()
         other = next((each for each in beside if each.n == named.n), None)
         return None if found is None or other is None else (found, other)
 
@@ -253,9 +269,7 @@ def _drop(db: Connection, rows: Sequence[Row[Any]]) -> None:
 
 def _begin_empty_anew(db: Connection, row: Row[Any], recipe: Recipe) -> None:
     """Nothing of it is visible: what is pending of another recipe goes."""
-    was, cut, now = cutting_of(row.cutting), recipe.cutting, recipe_of(row)
-    if was.matches(cut) and now in (None, Recipe(recipe.space, was)):
-        return
+    was, cut = cutting_of(row.cutting), recipe.cutting
     for version in db.scalars(_PENDING, {"number": row.n}).all():
         discard(db, version)
         db.execute(_ANEW, {"of_version": version})

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from retrieval.embedders import Embedders
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.worker import Ingestor
 from retrieval.passages.tokenize import Tokenizer
@@ -18,13 +19,13 @@ from retrieval.store.base.values import NamedStore
 from retrieval.store.store import Store
 from tests.databases import empty_database
 from tests.retrieval.ingest.fake_embedder import OWNER, PACE, FakeEmbedder
-from tests.retrieval.ingest.regeneration_child import NEW_DIM
+from tests.retrieval.ingest.regeneration_child import NEW_DIM, RECIPE, NewEmbedder
 from tests.retrieval.publishing import DIM
 from tests.until import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[3]
+# One passage each at 180 tokens, two at 100.
 FILES = {f"{name}.txt": " ".join(f"{name}{i}" for i in range(150)) for name in ("alpha", "beta", "gamma", "delta")}
-OLD_PASSAGES = 1  # of each file, at 180 tokens; at 100 they are two
 STATEMENTS = 150  # of a whole run, about
 
 
@@ -98,7 +99,7 @@ def _dimensions(store: Store, named: NamedStore) -> set[int]:
 async def test_kill_9_while_it_is_made_anew_leaves_one_whole_generation(tmp_path: Path, url: str) -> None:
     await fill(tmp_path, url)
     rng, killed, ended = random.Random(12), 0, -9
-    while ended and killed < 8:
+    while ended and killed < 5:
         ended = run_child(tmp_path, url, "statement", rng.randint(1, STATEMENTS))
         killed += ended == -9
         is_new(tmp_path, url)
@@ -108,13 +109,16 @@ async def test_kill_9_while_it_is_made_anew_leaves_one_whole_generation(tmp_path
 
 
 @pytest.mark.slow
-async def test_kill_9_at_every_statement_of_the_switch_leaves_the_one_or_the_other(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.heavy)])
+async def test_kill_9_at_every_statement_of_the_switch_leaves_the_one_or_the_other(
+    tmp_path: Path, url: str, step: int
+) -> None:
     await fill(tmp_path, url)
     seen, point = [], 1
     while not seen or not seen[-1]:
         assert run_child(tmp_path, url, "switch", point) in (0, -9)
         seen.append(is_new(tmp_path, url))
-        point += 1
+        point += step
     assert point > 8, "a switch has more statements than that"
     assert run_child(tmp_path, url, "none", 0) == 0
     assert is_new(tmp_path, url)
@@ -137,9 +141,6 @@ async def test_two_servers_make_one_store_anew_once(tmp_path: Path) -> None:
 
 async def test_one_upload_does_not_wait_for_what_is_made_anew(tmp_path: Path) -> None:
     """The worker that builds is held; an upload goes by on the others."""
-    from retrieval.embedders import Embedders
-    from tests.retrieval.ingest.regeneration_child import RECIPE, NewEmbedder
-
     await fill(tmp_path, "-")
     with (
         closing(opened(tmp_path, "-")) as store,
