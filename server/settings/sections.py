@@ -101,6 +101,7 @@ class ModelSettings(Section):
     """
 
     embedder: str = Field(default="BAAI/bge-m3", min_length=1)
+    previous_embedder: str | None = Field(default=None, min_length=1, description="answers until all is made anew")
     reranker: str = "BAAI/bge-reranker-v2-m3"
     reranker_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     reranker_api_key: SecretStr | None = None
