@@ -261,7 +261,7 @@ class Tried(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IngestJob:
-    """What an ingest worker needs to know. claimed_at: Unix seconds. embedder: of its vectors; None where any may be."""
+    """What an ingest worker needs to know. claimed_at: Unix seconds. embedder: of its vectors; None: any may begin."""
 
     attempt: Attempt
     owner: str
