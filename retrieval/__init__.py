@@ -1,5 +1,5 @@
 """Documents to ranked, numbered evidence. Knows no HTTP.
 
-Ground: characters, clock, columns, dates, language, places, threads, types.
+Ground: characters, clock, columns, dates, embedders, language, places, threads, types.
 Roof: nothing.
 """

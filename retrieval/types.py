@@ -22,6 +22,35 @@ class Chunking:
 
 
 AUTO = Chunking()
+# Raised when parsers, chunking, terms or what is embedded of a passage change so much that all files be cut anew.
+REVISION = 1
+
+
+class VectorSpace(NamedTuple):
+    """Of a vector store: the embedder's name and dimensions, and whether every vector has lexical weights beside it."""
+
+    embedder: str
+    dim: int
+    lexical: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.embedder} ({self.dim} dimensions{', lexical weights' if self.lexical else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How files become passages. chunking: of those that are attached without one. masked: kinds of personal data that
+    are made unreadable, ascending; None where that is not known. revision: of the code.
+    """
+
+    chunking: Chunking = AUTO
+    masked: tuple[str, ...] | None = ()
+    revision: int = REVISION
+
+    def matches(self, other: "Cutting") -> bool:
+        """Whether both make the same passages, as far as is known."""
+        masks = None in (self.masked, other.masked) or self.masked == other.masked
+        return masks and (self.chunking, self.revision) == (other.chunking, other.revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
+        "retrieval.store.generations",
     },
     "retrieval.parsing": {
         "retrieval.parsing.base",
@@ -86,10 +87,12 @@ MAY_IMPORT = {
         "retrieval.database",
         "retrieval.filters",
         "retrieval.store.base",
+        "retrieval.store.generations",
         "retrieval.store.migrations",
         "retrieval.store.outbox",
     },
     "retrieval.store.base": {"retrieval.database", "retrieval.filters"},
+    "retrieval.store.generations": {"retrieval.store.base", "retrieval.store.outbox"},
     "retrieval.store.migrations": {"retrieval.database"},
     "retrieval.store.outbox": {"retrieval.database", "retrieval.store.base"},
     "server.access": {"server.answering", "server.http"},
@@ -117,6 +120,7 @@ MAY_IMPORT = {
         "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
+        "retrieval.store.generations",
         "server.access",
         "server.answering",
         "server.api",
@@ -182,6 +186,7 @@ MAY_IMPORT = {
         "retrieval.sandbox",
         "retrieval.store",
         "retrieval.store.base",
+        "retrieval.store.generations",
         "server.access",
         "server.answering",
         "server.http",
@@ -313,7 +318,7 @@ def test_a_database_is_known_to_the_folders_that_keep_rows_alone() -> None:
     def knowing(libraries: set[str]) -> set[str]:
         return {module.directory for module in HOUSE.modules.values() if packages(module.imports) & libraries}
 
-    store = {f"retrieval.store{each}" for each in ("", ".base", ".migrations", ".outbox")}
+    store = {f"retrieval.store{each}" for each in ("", ".base", ".generations", ".migrations", ".outbox")}
     assert knowing(set(DATABASE)) == {"retrieval.database", *store, "server.records", "server.records.migrations"}
     assert knowing({"sqlite3", "psycopg"}) == {"retrieval.database"}
 

@@ -28,7 +28,7 @@ def test_the_commands_table_has_every_command() -> None:
         name for row in table.splitlines() for name in re.findall(r"`([a-z]+)", row.partition("|")[2].split("|")[0])
     }
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert named == commands
+    assert named == commands | {group.name for group in app.registered_groups}
 
 
 def test_every_name_in_the_tree_is_a_module_a_package_or_a_file_of_its_room() -> None:

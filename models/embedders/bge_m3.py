@@ -7,6 +7,7 @@ runs the first batch of every call twice. Any transformers encoder works that ha
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -77,8 +78,12 @@ class BgeM3Embedder:
             raise Unavailable(
                 f"{model}: no memory on {encoder.device} for a pass of {size.budget} tokens: {error}"
             ) from error
-        name = f"bge-m3/{fingerprint(folder, ('config.json', 'tokenizer.json', COLBERT, SPARSE))}"
-        return cls(encoder, tokenizer, name, size, wait_seconds=wait_seconds, queue_limit=queue_limit)
+        return cls(encoder, tokenizer, _name(folder), size, wait_seconds=wait_seconds, queue_limit=queue_limit)
+
+    @staticmethod
+    def name_of(model: str) -> str:
+        """What `load` would be named. Raises Unavailable where there is no such checkpoint."""
+        return _name(local_folder(model, COLBERT, SPARSE))
 
     def close(self) -> None:
         self._batcher.close()
@@ -174,3 +179,7 @@ def _passes(lengths: Sequence[int], budget: int) -> list[list[int]]:
         else:
             groups.append([i])
     return groups
+
+
+def _name(folder: Path) -> str:
+    return f"bge-m3/{fingerprint(folder, ('config.json', 'tokenizer.json', COLBERT, SPARSE))}"

@@ -1,10 +1,25 @@
-"""Types of columns that mean the same on SQLite and PostgreSQL. Migrations write down what they were at their time."""
+"""Columns, and types of columns, that mean the same on SQLite and PostgreSQL. Migrations write down what they were at
+their time.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, REAL, BigInteger, Dialect, Double, Integer, Text, TypeDecorator
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Identity,
+    Integer,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -87,3 +102,24 @@ def to_json(value: Mapping[str, Any] | Sequence[Any]) -> str:
 def readable(value: Any) -> Any:
     """A value of a JSON object as PostgreSQL keeps it."""
     return value.replace(NUL, REPLACEMENT) if isinstance(value, str) else value
+
+
+def flag(name: str) -> Column[int]:
+    """0 or 1; or a number that begins at 0."""
+    return Column(name, Integer, nullable=False, server_default=text("0"))
+
+
+def number(name: str) -> Column[int]:
+    """A row's own integer, never given twice."""
+    return Column(name, LONG, Identity(), primary_key=True)
+
+
+def row_of(table: str, column: str, name: str, *, leaves: bool = True, first: bool = False) -> Column[int]:
+    """A row of another table. leaves: this one goes with it. first: of the primary key."""
+    key = ForeignKey(f"{table}.{column}", ondelete="CASCADE" if leaves else None)
+    return Column(name, LONG, key, nullable=False, primary_key=first)
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Of an index of some rows alone."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

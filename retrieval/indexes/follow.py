@@ -29,9 +29,10 @@ Wanted = TypeVar("Wanted", bound=Index)
 
 @dataclass(frozen=True, slots=True)
 class Indexes:
-    """One vector store's, in the registry's order."""
+    """One vector store's, in the registry's order. dim: of its vectors."""
 
     each: tuple[Index, ...]
+    dim: int
 
     def __iter__(self) -> Iterator[Index]:
         return iter(self.each)
@@ -91,11 +92,13 @@ class IndexFolder:
                 self._folder.mkdir()
             state = self._changes.state(self._store_id)
             reach = range(state.floor, state.head + 1)
-            return Indexes(tuple(self._opened(kind, dim, reach) for kind in self._wanted(lexical=lexical)))
+            return Indexes(tuple(self._opened(kind, dim, reach) for kind in self._wanted(lexical=lexical)), dim)
 
-    def is_whole(self, indexes: Indexes, *, lexical: bool) -> bool:
-        """Not where they were opened before the vector store's first passages, which brought more kinds of them."""
-        return len(indexes.each) == len(self._wanted(lexical=lexical))
+    def is_whole(self, indexes: Indexes, dim: int, *, lexical: bool) -> bool:
+        """Not where they were opened before the vector store's first passages, which brought more kinds of them, or
+        vectors of another embedder than was expected.
+        """
+        return len(indexes.each) == len(self._wanted(lexical=lexical)) and indexes.dim == dim
 
     def _wanted(self, *, lexical: bool) -> list[Kind]:
         return [kind for kind in self._kinds if lexical or not kind.index.lexical]

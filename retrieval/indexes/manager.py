@@ -31,8 +31,9 @@ _TENDING = 2  # threads: a vector store that takes long does not keep the others
 class IndexManager:
     """Opens a vector store's indexes at their first use. Thread-safe; blocking: give it a thread near an event loop.
 
-    dim, embedder: of the vectors that will be searched with; None takes each vector store as it is (to check or
-    rebuild it). kinds: of indexes; None: the registry's. max_open: vector stores with their indexes in memory.
+    store_id: of a generation of a vector store (NamedStore.index_id). dim: of the vectors of one that has none yet.
+    embedder: the only one whose vectors will be searched; None takes each vector store as it is, and who searches knows
+    whose vectors it has. kinds: of indexes; None: the registry's. max_open: vector stores with their indexes in memory.
     openings: threads for calls of `indexes` that may have to open them.
     """
 
@@ -242,7 +243,7 @@ class IndexManager:
         dim, lexical = self._space_of(store_id)
         files = self._files(store_id)
         indexes = entry.indexes
-        if indexes is None or not files.is_whole(indexes, lexical=lexical):
+        if indexes is None or not files.is_whole(indexes, dim, lexical=lexical):
             indexes = files.open(dim, lexical=lexical)
             entry.saved, entry.unsaved = indexes.applied_in_memory, 0
         try:
@@ -261,10 +262,10 @@ class IndexManager:
         """Dimensions, and whether there are lexical weights. Raises EmbedderMismatch."""
         if (space := self._changes.state(store_id).space) is None:
             return self.dim or 1, False
-        if self.dim not in (None, space.dim) or self.embedder not in (None, space.embedder):
+        if self.embedder is not None and (self.dim, self.embedder) != (space.dim, space.embedder):
             raise EmbedderMismatch(
                 f"vector store {store_id!r} holds vectors of {space}, "
-                f"this server embeds with {self.embedder or 'a model'} ({self.dim} dimensions)"
+                f"this server embeds with {self.embedder} ({self.dim} dimensions)"
             )
         return space.dim, space.lexical
 

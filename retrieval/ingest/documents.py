@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,10 @@ class Documents:
 
     async def delete_store(self, owner: str, store_id: str) -> None:
         """With its indexes; the files themselves stay."""
+        generations = await self._store.reads.run(self._store.generations.of, owner, store_id)
         await self._store.writes.run(self._store.vector_stores.delete, owner, store_id)
-        await self._store.writes.run(self._manager.forget, store_id)
+        for each in generations:
+            await self._store.writes.run(self._manager.forget, each.index_id)
 
     async def attach(self, owner: str, store_id: str, wanted: Attachment) -> StoreFile:
         """Raises Expired."""
@@ -65,7 +68,10 @@ class Documents:
     async def differences(self, owner: str) -> list["Difference"]:
         """Between the owner's vector stores and their indexes. One call at a time: each reads everything."""
         async with self._checking:
-            return await self._store.reads.run(self._manager.check, owner)
+            found = await self._store.reads.run(self._manager.check, owner)
+            generations = await self._store.reads.run(self._store.generations.of, owner) if found else []
+        names = {each.index_id: each.store_id for each in generations}
+        return [replace(each, store_id=names.get(each.store_id, each.store_id)) for each in found]
 
     async def create_batch(self, owner: str, store_id: str, files: Sequence[Attachment]) -> Batch:
         """All of them, or none where one is unknown. Raises Expired."""

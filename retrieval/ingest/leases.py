@@ -6,8 +6,10 @@ had, or its next start does, at once.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
+from retrieval.embedders import Embedders
 from retrieval.ingest.lasting import ends_task
 from retrieval.ingest.pace import Pace, Pauses, rung
 from retrieval.ingest.queue import IngestQueue
@@ -22,7 +24,7 @@ _SOONEST = 0.05  # seconds: a version that is due, but that another process is j
 
 class Leases:
     """Of one ingestor, on its event loop. worker: its name in the queue. clock: the queue's. shared: whether other
-    processes have the queue too.
+    processes have the queue too. embedders: whose files are claimed; None: any.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Leases:
         worker: str,
         pace: Pace,
         shared: bool,
+        embedders: Embedders | None = None,
     ) -> None:
         self._queue = queue
         self._threads = threads
@@ -41,11 +44,12 @@ class Leases:
         self._worker = worker
         self._pace = pace
         self._shared = shared
+        self._embedders = embedders
         self._pauses = Pauses(pace.first_pause)
         self._held: set[Attempt] = set()
         # To be given back: when they may be claimed again, by the loop's time, and what was in vain.
         self._owed: dict[Attempt, tuple[float, Tried | None]] = {}
-        self._turn = asyncio.Lock()
+        self._turns = {beside: asyncio.Lock() for beside in (False, True)}
         self._woken = asyncio.Event()
         self.unfinished = 0  # versions in progress when they were last counted
 
@@ -73,20 +77,23 @@ class Leases:
         self._woken.set()
         self._woken = asyncio.Event()
 
-    async def next(self) -> IngestJob:
-        """The next one to work at, however long it takes. It is the caller's until it is given back or let go."""
+    async def next(self, *, beside: bool = True) -> IngestJob:
+        """The next one to work at, however long it takes. It is the caller's until it is given back or let go.
+
+        beside: of generations beside those that are found too.
+        """
         while True:
             woken = self._woken  # before the look: what is put up after it is heard
             try:
-                if (job := await self._claimed()) is not None:
+                if (job := await self._claimed(beside)) is not None:
                     return job
-                async with self._turn:  # one keeps watch, the others stand behind
-                    await self._idle(woken)
+                async with self._turns[beside]:  # one keeps watch, the others stand behind
+                    await self._idle(woken, beside)
             except BaseException as error:
                 if ends_task(error):
                     raise
                 _tell(error)
-                async with self._turn:
+                async with self._turns[beside]:
                     await asyncio.sleep(self._pauses.next())
 
     def let_go(self, attempt: Attempt) -> None:
@@ -121,9 +128,10 @@ class Leases:
                 raise
             log.warning("what is held cannot be renewed yet: %s", error)
 
-    async def _claimed(self) -> IngestJob | None:
+    async def _claimed(self, beside: bool) -> IngestJob | None:
         await self._pay()
-        job = await self._threads.run(self._queue.claim, self._worker, self._pace.lease)
+        claim = partial(self._queue.claim, embedders=self._names(), beside=beside)
+        job = await self._threads.run(claim, self._worker, self._pace.lease)
         self._pauses.begin_anew()
         if job is not None:
             self._held.add(job.attempt)
@@ -135,12 +143,16 @@ class Leases:
             await self._threads.run(self._queue.release, attempt, pause, tried)
             self._owed.pop(attempt, None)
 
-    async def _idle(self, woken: asyncio.Event) -> None:
+    def _names(self) -> Sequence[str] | None:
+        return None if self._embedders is None else self._embedders.names
+
+    async def _idle(self, woken: asyncio.Event, beside: bool) -> None:
         """Until it is woken, a lease or a pause ends, or, where others share the queue, it is time to look again."""
         if woken.is_set():
             return
         await self._count()
-        due = await self._threads.run(self._queue.next_due, self._worker)
+        next_due = partial(self._queue.next_due, embedders=self._names(), beside=beside)
+        due = await self._threads.run(next_due, self._worker)
         waits = [] if due is None else [max(_SOONEST, due - self._clock())]
         if self._shared:
             waits.append(self._pace.poll)

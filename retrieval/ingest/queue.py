@@ -1,6 +1,6 @@
 """What the ingestor needs of the store: the versions in progress, claimed and leased by many workers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from retrieval.store.base.values import Attempt, IngestJob, Tried
@@ -11,10 +11,13 @@ class IngestQueue(Protocol):
     that write StoreFull.
     """
 
-    def claim(self, worker: str, seconds: float) -> IngestJob | None:
+    def claim(
+        self, worker: str, seconds: float, *, embedders: Sequence[str] | None = None, beside: bool = True
+    ) -> IngestJob | None:
         """A new attempt at a version that nobody holds, in turns of owners and their vector stores, the oldest first in
         each; leased for so long. Of those at which a process has died a worker has one at a time, so that the others
-        do not die with it. None: nothing to do now.
+        do not die with it. None: nothing to do now. embedders: that the caller has; None: whatever it takes. beside: of
+        generations beside those that are found too.
         """
         ...
 
@@ -42,8 +45,11 @@ class IngestQueue(Protocol):
         """Those of them that are."""
         ...
 
-    def next_due(self, worker: str = "") -> float | None:
+    def next_due(
+        self, worker: str = "", *, embedders: Sequence[str] | None = None, beside: bool = True
+    ) -> float | None:
         """Unix seconds by the store's clock, when the earliest lease or pause ends of what this worker may claim then;
-        a time that is over where a version may be claimed now. None: there is none in progress.
+        a time that is over where a version may be claimed now. None: there is none in progress. Of those that `claim`
+        would take.
         """
         ...

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from models.base import Embedder
+from retrieval.embedders import Embedders
 from retrieval.ingest.scans import Scans
 from retrieval.passages import blocks
 from retrieval.passages.chunking import chunk
@@ -19,7 +20,7 @@ from retrieval.sandbox.pool import Crowded, Parser
 from retrieval.store.base.values import IngestJob, Superseded
 from retrieval.store.store import Store
 from retrieval.threads import Threads
-from retrieval.types import AUTO, Chunking, IdentifiedDocument, NewChunk, ParsedDocument, indexed_text
+from retrieval.types import AUTO, IdentifiedDocument, NewChunk, ParsedDocument, indexed_text
 
 _EMBED_BATCH = 64  # passages saved together
 _CHUNK_BATCH = 256  # chunks made pending together
@@ -34,7 +35,7 @@ class Steps:
     def __init__(
         self,
         store: Store,
-        embedder: Embedder,
+        embedders: Embedders,
         tokenizer: Tokenizer,
         threads: Threads,
         parser: Parser,
@@ -45,7 +46,7 @@ class Steps:
         self._scans = scans
         self._masked = masked
         self._store = store
-        self._embedder = embedder
+        self._embedders = embedders
         self._tokenizer = tokenizer
         self._threads = threads
         self._stopping = threading.Event()
@@ -74,9 +75,13 @@ class Steps:
         await self._embed(job)
         return await self._threads.run(self._store.publishing.publish, job.attempt)
 
+    def _embedder_of(self, job: IngestJob) -> Embedder:
+        """That of the generation; the current one where there is none of it, which is told apart when it is claimed."""
+        return self._embedders.get(job.embedder) or self._embedders.current
+
     def _content(self, job: IngestJob) -> bytes:
         """Raises EmbedderMismatch, Superseded, NotFound."""
-        embedder = self._embedder
+        embedder = self._embedder_of(job)
         self._store.versions.claim_embedder(job.attempt, embedder.name, embedder.dim, embedder.lexical)
         return self._store.files.content(job.owner, job.file_id)
 
@@ -101,7 +106,7 @@ class Steps:
         store.versions.set_stage(attempt, "parsed")
         documents = identify(job.store_id, job.filename, parsed)
         known = store.versions.keep_documents(attempt, documents)
-        for batch in self._batches([document for document in documents if document.id not in known], job.chunking):
+        for batch in self._batches([document for document in documents if document.id not in known], job):
             if self.stopping:
                 raise Superseded("the ingestor is closing")
             store.versions.add_documents(attempt, batch)
@@ -109,12 +114,12 @@ class Steps:
         store.versions.finish_chunking(attempt, len(documents), warnings)
 
     def _batches(
-        self, documents: Sequence[IdentifiedDocument], chunking: Chunking
+        self, documents: Sequence[IdentifiedDocument], job: IngestJob
     ) -> Iterator[list[tuple[IdentifiedDocument, list[NewChunk]]]]:
         batch: list[tuple[IdentifiedDocument, list[NewChunk]]] = []
         size = 0
         for document in documents:
-            chunks = self._chunks(document, chunking)
+            chunks = self._chunks(document, job)
             batch.append((document, chunks))
             size += len(chunks) + 1
             if size >= _CHUNK_BATCH:
@@ -123,10 +128,10 @@ class Steps:
         if batch:
             yield batch
 
-    def _chunks(self, document: IdentifiedDocument, chunking: Chunking) -> list[NewChunk]:
-        parsed, chunks = document.parsed, []
-        known = blocks.of_document(parsed)
-        for span in chunk(parsed, self._embedder.token_spans, known, size=chunking.size, overlap=chunking.overlap):
+    def _chunks(self, document: IdentifiedDocument, job: IngestJob) -> list[NewChunk]:
+        parsed, chunks, size, overlap = document.parsed, [], job.chunking.size, job.chunking.overlap
+        known, spans = blocks.of_document(parsed), self._embedder_of(job).token_spans
+        for span in chunk(parsed, spans, known, size=size, overlap=overlap):
             text = parsed.text[span.start : span.end]
             own = blocks.within(known, text, span.start, span.end)
             terms = self._tokenizer.terms(indexed_text(parsed.title, span.headings, text, own))
@@ -139,5 +144,5 @@ class Steps:
         for first in range(0, len(pending), size):
             keys = pending[first : first + size]
             texts = await self._threads.run(self._store.versions.pending_texts, job.attempt, keys)
-            vectors, codes, weights = await passage_vectors(self._embedder, texts)
+            vectors, codes, weights = await passage_vectors(self._embedder_of(job), texts)
             await self._threads.run(self._store.versions.save_vectors, job.attempt, keys, vectors, codes, weights)

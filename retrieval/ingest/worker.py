@@ -8,9 +8,12 @@ in the ingestor's threads; the event loop never waits.
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from models.base import Embedder
+from retrieval.embedders import Embedders
 from retrieval.indexes.manager import IndexManager
 from retrieval.ingest.completion import Completion
 from retrieval.ingest.lasting import ends_task, lasting
@@ -30,6 +33,8 @@ from retrieval.types import Attributes, Chunking
 
 log = logging.getLogger("ragpod.ingest")
 
+_BACKGROUND = 4  # of so many workers one builds generations too
+
 
 class Ingestor:
     """Works through the store's unfinished files, a few at a time.
@@ -38,7 +43,11 @@ class Ingestor:
     name: of this ingestor among those that share the store's database, which `shared` says: the same after a restart,
     and nobody else's. Two of one name only undo each other's leases. masked: kinds of personal data, not stored.
     parser: closed with this; None: files are parsed in this process. recognised: folder for the pages of a scan that
-    are recognised, until the whole file is; None: they are not kept.
+    are recognised, until the whole file is; None: they are not kept. embedders: that this process has, for vector
+    stores of others than `embedder` too; files of all others wait for a process that has theirs. None: they fail.
+
+    One worker in four, one at least, takes files of generations that are built in the background too, in turn with all
+    others; so whatever is built, the other workers are there for what is uploaded.
 
     Nothing that is raised ends it, and no file stays with a worker that has died.
     """
@@ -57,6 +66,7 @@ class Ingestor:
         masked: Sequence[Kind] = (),
         parser: Parser | None = None,
         recognised: Path | None = None,
+        embedders: Embedders | None = None,
     ) -> None:
         self._store = store
         self._parser = parser or InThreads(workers)
@@ -64,8 +74,15 @@ class Ingestor:
         self._pace = pace or Pace()
         self._threads = Threads(workers + 2, "ingest")  # one for each of the tasks
         self._scans = Scans(recognised, self._threads, store.queue.in_progress)
-        self._steps = Steps(store, embedder, tokenizer, self._threads, self._parser, self._scans, masked)
-        self._leases = Leases(store.queue, self._threads, store.clock, worker=name, pace=self._pace, shared=shared)
+        known = embedders or Embedders(embedder)
+        self._steps = Steps(store, known, tokenizer, self._threads, self._parser, self._scans, masked)
+        self._leases = Leases(
+            *(store.queue, self._threads, store.clock),
+            worker=name,
+            pace=self._pace,
+            shared=shared,
+            embedders=embedders,
+        )
         self._completion = Completion(
             store, manager, self._leases, self._threads, self._settled, self._pace.index_pause
         )
@@ -75,7 +92,9 @@ class Ingestor:
     async def start(self) -> None:
         """Takes up everything that is unfinished and nobody else's, and then what is submitted."""
         await self._leases.begin()
-        self._tasks = [asyncio.create_task(lasting(self._work), name=f"ingest-{i}") for i in range(self._workers)]
+        behind = max(1, self._workers // _BACKGROUND)
+        works = [partial(self._work, beside=i < behind) for i in range(self._workers)]
+        self._tasks = [asyncio.create_task(lasting(work), name=f"ingest-{i}") for i, work in enumerate(works)]
         self._tasks.append(asyncio.create_task(lasting(self._completion.run), name="ingest-index"))
         renewing = lasting(self._leases.renew, pause=self._pace.renewal)
         self._tasks.append(asyncio.create_task(renewing, name="ingest-leases"))
@@ -112,7 +131,7 @@ class Ingestor:
         store_id: str,
         file_id: str,
         attributes: Attributes | None = None,
-        chunking: Chunking | None = None,
+        chunking: Chunking | Literal["auto"] | None = None,
     ) -> StoreFile:
         """Attaches a file; on return that is on disk. What is there already is not done again. Raises NotFound."""
         attached = await self._store.writes.run(
@@ -137,9 +156,9 @@ class Ingestor:
                 return attached
             await rung(news, self._pace.poll)  # others may settle it too, and a client cancel it
 
-    async def _work(self) -> None:
+    async def _work(self, *, beside: bool) -> None:
         while not self._steps.stopping:
-            job = await self._leases.next()
+            job = await self._leases.next(beside=beside)
             try:
                 rest = await self._see_through(job)
             except BaseException:  # whatever it is, it is not the end of the file: another worker takes it up
@@ -162,7 +181,7 @@ class Ingestor:
         if not published:
             await self._leases.give_back(job.attempt)
             return 0.0
-        self._completion.add(job.attempt, job.store_id)
+        self._completion.add(job.attempt, job.index_id)
         self._safe(job)
         return 0.0
 

@@ -53,7 +53,7 @@ def relative(candidates: Candidates) -> dict[str, FloatArray]:
     where most documents give one, several are a document that is about everything; where all are long, nothing follows.
     """
     columns = {name: standardised(values) for name, values in candidates.scores.items()}
-    columns["bm25_in_doubt"] = columns["bm25"] * _doubt(candidates.scores["dense"])
+    columns["bm25_in_doubt"] = columns["bm25"] * _doubt(candidates.scores.get("dense", np.zeros(0, np.float32)))
     counts = Counter(candidates.documents)
     documents = np.float32(len(counts) / max(len(candidates), 1))
     columns["rare_siblings"] = documents * np.log(_array(counts[name] for name in candidates.documents))
@@ -72,7 +72,8 @@ def signs(query: Query, candidates: Candidates) -> dict[str, float]:
     found["bm25_best"] = float(scores["bm25"].max()) / (_SATURATION * total)
     found["coverage_best"] = max(_weight(weights, set(text)) for text in candidates.texts) / total
     found["known"] = _known(weights, candidates.texts)
-    found["agreement"] = _agreement(scores["bm25"], scores["dense"])
+    if "dense" in scores:
+        found["agreement"] = _agreement(scores["bm25"], scores["dense"])
     found["terms"] = float(np.log1p(len(weights)))
     return found
 
@@ -97,7 +98,7 @@ def _weight(weights: Mapping[str, float], terms: set[str]) -> float:
 
 def _doubt(dense: FloatArray) -> np.float32:
     """-2 where the dense leg has a clear favourite .. 2 where it has none: that is when keywords decide."""
-    return np.float32(np.clip(2 * (1 - _lead(dense)), -2, 2)) if len(dense) else np.float32(0)
+    return np.float32(np.clip(2 * (1 - _lead(dense)), -2, 2)) if len(dense) else np.float32(2)
 
 
 def _lead(values: FloatArray) -> float:

@@ -77,6 +77,8 @@ class Stages:
         return [first, RerankStage("rerank2", second, max(STAGE_2_KEEPS, keep), self._needless)]
 
     async def _late_interaction(self, positions: Positions) -> FloatArray:
+        if not self._tokens.shape[1]:
+            raise Unavailable("the embedder of these vectors is not loaded here")
         with self._clock.stage("rerank1"):
             codes = [passage.token_code for passage in self._passages]
             late = await asyncio.to_thread(self._plan.late_interaction, self._tokens, codes)

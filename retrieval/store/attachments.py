@@ -1,7 +1,7 @@
 """The files attached to a vector store; those of equal names and bytes share a version of that filename there."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
 
@@ -14,9 +14,17 @@ from retrieval.store.base.attaching import (
     sharing,
 )
 from retrieval.store.base.guards import file_row, kept_file, live_store, locked_store, store_number
-from retrieval.store.base.removal import discard, remove_versions, remove_versions_step
+from retrieval.store.base.removal import discard, remove_siblings, remove_versions, remove_versions_step
 from retrieval.store.base.repository import Repository
-from retrieval.store.base.rows import ATTACHED, TRIED_ANEW, Order, cursor_values, page, store_file_of
+from retrieval.store.base.rows import (
+    ATTACHED,
+    TRIED_ANEW,
+    Order,
+    cursor_values,
+    cutting_of,
+    page,
+    store_file_of,
+)
 from retrieval.store.base.tables import attachments, documents, store_files, vector_stores
 from retrieval.store.base.values import Attachment, FileStatus, NotFound, Page, StoreFile
 from retrieval.store.outbox.events import announce_batches
@@ -80,7 +88,7 @@ class Attachments(Repository):
         store_id: str,
         file_id: str,
         attributes: Attributes | None = None,
-        chunking: Chunking | None = None,
+        chunking: Chunking | Literal["auto"] | None = None,
     ) -> StoreFile:
         """Puts the file up for ingest: status in_progress, stage accepted.
 
@@ -151,7 +159,7 @@ class Attachments(Repository):
             attached = self._attached(db, owner, store_id, file_id)
             version = db.execute(_VERSION, {"of_version": attached.version}).one()
             if version.status in ("failed", "cancelled") and db.execute(_NEWER, version._asdict()).first() is None:
-                db.execute(_PUT_UP_AGAIN, {"of_version": version.version})
+                _put_up_again(db, version.store, version.version)
                 db.execute(_TOUCH, {"number": store.n, "now": self._now})
             return store_file_of(_one(db, attached.number))
 
@@ -165,7 +173,7 @@ class Attachments(Repository):
             with self._database.write() as db:
                 store = locked_store(db, owner, store_id)
                 attached = self._attached(db, owner, store_id, file_id)
-                if cancel_versions(db, [attached.version]):
+                if cancel_versions(db, store.n, [attached.version]):
                     announce_batches(db, [store.n], self._clock())
                 return store_file_of(_one(db, attached.number))
 
@@ -199,31 +207,31 @@ def attach(db: Connection, owner: str, store: Row[Any], wanted: Attachment, now:
     """
     file = file_row(db, owner, wanted.file_id, now)
     named = _names(store.n, file)
-    cancel_versions(db, list(db.scalars(_OTHERS, named)))
+    cancel_versions(db, store.n, list(db.scalars(_OTHERS, named)))
+    usual = cutting_of(store.cutting).chunking
+    chunking = usual if wanted.chunking == "auto" else wanted.chunking
     held = db.execute(_SAME, named).first()
     own = None if held is None else next((row for row in sharing(db, held.version) if row.file == file.n), None)
     attributes, before = wanted.attributes, own or held
     if attributes is None and before is not None:
         attributes = before.attributes
     number: int | None = None if own is None else own.n
-    if held is not None and wanted.chunking not in (None, _chunking(held)):
-        number = _cut_anew(db, held, file.n, wanted.chunking, attributes or {}, now)
+    if held is not None and chunking not in (None, _chunking(held)):
+        number = _cut_anew(db, held, file.n, chunking or usual, attributes or {}, now)
     elif held is None:
-        number = first_attachment(db, _inserted(db, named, file.n, attributes or {}, wanted.chunking, now))
+        number = first_attachment(db, _inserted(db, named, file.n, attributes or {}, chunking or usual, now))
     else:
         if number is None:
             number = further_attachment(db, held, file.n, attributes or {}, now)
         if wanted.attributes is not None and (held.attributes, _row(db, number).attributes) != (attributes, attributes):
             set_attributes(db, _row(db, number), wanted.attributes)
         if held.status in ("failed", "cancelled"):
-            db.execute(_PUT_UP_AGAIN, {"of_version": held.version})
+            _put_up_again(db, held.store, held.version)
     db.execute(_TOUCH, {"number": store.n, "now": now})
     return number
 
 
-def _cut_anew(
-    db: Connection, held: Row[Any], file: int, chunking: Chunking | None, attributes: Attributes, now: int
-) -> int:
+def _cut_anew(db: Connection, held: Row[Any], file: int, chunking: Chunking, attributes: Attributes, now: int) -> int:
     """Another version in the place of `held`, for all files that have it."""
     others = [each for each in sharing(db, held.version) if each.file != file]
     remove_versions(db, held.store, [held.version])
@@ -234,21 +242,26 @@ def _cut_anew(
     return number
 
 
-def cancel_versions(db: Connection, versions: Iterable[int]) -> int:
+def cancel_versions(db: Connection, store: int, versions: Iterable[int]) -> int:
     """Of those that are in progress and not yet visible; how many these were. The vector store is held."""
     count = 0
     for version in versions:
         if db.execute(_CANCEL, {"of_version": version}).rowcount:
             discard(db, version)
+            remove_siblings(db, store, [version])
             count += 1
     return count
 
 
+def _put_up_again(db: Connection, store: int, version: int) -> None:
+    db.execute(_PUT_UP_AGAIN, {"of_version": version})
+    remove_siblings(db, store, [version])
+
+
 def _inserted(
-    db: Connection, named: Mapping[str, Any], file: int, attributes: Attributes, chunking: Chunking | None, now: int
+    db: Connection, named: Mapping[str, Any], file: int, attributes: Attributes, cut: Chunking, now: int
 ) -> Row[Any]:
     """named: with what a version is known by, and its owner."""
-    cut = chunking or Chunking()
     row = {**{name: named[name] for name in ("owner", *_KNOWN_BY)}, "file": file, "attributes": attributes}
     made = insert(store_files).returning(store_files)
     row |= {"created_at": now, "chunk_size": cut.size, "chunk_overlap": cut.overlap}

@@ -109,7 +109,7 @@ class Batches(Repository):
         with self._database.write() as db:
             store = locked_store(db, owner, store_id).n
             batch = _batch(db, store, store_id, batch_id)
-            if cancel_versions(db, sorted(db.scalars(_VERSIONS, {"number": batch.n}))):
+            if cancel_versions(db, store, sorted(db.scalars(_VERSIONS, {"number": batch.n}))):
                 db.execute(_SET_CANCELLED, {"number": batch.n})
                 announce_batches(db, [store], self._clock())
             return _batch_of(db, store_id, _batch(db, store, store_id, batch_id))

@@ -37,9 +37,9 @@ from retrieval.store.base.tables import changes, index_cursors, vector_stores
 from retrieval.store.base.uses import Uses
 from retrieval.store.base.values import LIVE_SECONDS, Change, LogState, LogTrimmed, NotFound, VectorSpace
 
-_STORE = select(vector_stores).where(vector_stores.c.id == bindparam("store_id"), vector_stores.c.owner != NOBODY)
+_STORE = select(vector_stores).where(vector_stores.c.index_id == bindparam("store_id"), vector_stores.c.owner != NOBODY)
 _STORE_LOCKED = _STORE.with_for_update()
-_IDS = select(vector_stores.c.id).where(vector_stores.c.owner != NOBODY).order_by(vector_stores.c.n)
+_IDS = select(vector_stores.c.index_id).where(vector_stores.c.owner != NOBODY).order_by(vector_stores.c.n)
 _IDS_OF = _IDS.where(vector_stores.c.owner == bindparam("owner"))
 _AFTER = (
     select(changes.c.seq, changes.c.chunk, changes.c.added)
@@ -80,6 +80,9 @@ _REMOVALS = (
 
 class Changes(Repository):
     """For the derived indexes of a vector store, which belong to no owner: never behind a route.
+
+    Here, and wherever else indexes are, store_id is a generation's index_id: of a vector store that was never switched
+    its own id.
 
     consumer: the name of one data folder with its indexes, of those that follow.
     """

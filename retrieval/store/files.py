@@ -135,8 +135,10 @@ def let_go(db: Connection, row: Row[Any]) -> None:
     """row: its uploads are locked. It leaves every vector store and is not found any more; what hangs on it is then to
     be removed (`remove_file_step`).
     """
-    held = db.execute(_HOLDING, {"number": row.n}).all()
-    lock_stores(db, (attachment.store for attachment in held))
+    locked: set[int] = set()
+    while not (stores := {each.store for each in db.execute(_HOLDING, {"number": row.n})}) <= locked:  # or switched
+        lock_stores(db, stores)
+        locked |= stores
     for attachment in db.execute(_HOLDING, {"number": row.n}).all():  # those that did not leave meanwhile
         remove_attachment(db, attachment)
     leave_file(db, row.n)

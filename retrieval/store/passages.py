@@ -56,7 +56,7 @@ _BOUNDED = {
 }
 _COMPARED = func.coalesce(_D.composed, _D.attributes)
 _EVERY_KEY = _OF_STORE.where(_V.visible.in_((1, GONE))).order_by(_K.key)
-_HEAD = select(_S.n, _S.head).where(_S.id == bindparam("store_id"), _S.owner != NOBODY)
+_HEAD = select(_S.n, _S.head).where(_S.index_id == bindparam("store_id"), _S.owner != NOBODY)
 _TERMS = select(_K.key, _K.terms).where(any_of(_K.key, "keys")).order_by(_K.key)
 
 

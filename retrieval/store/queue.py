@@ -1,14 +1,31 @@
 """The ingest queue: versions in progress, each leased to one worker at a time."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, Select, Update, and_, bindparam, func, null, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from retrieval.database.constructs import any_of
+from retrieval.store.base.removal import NOBODY
 from retrieval.store.base.repository import Repository
+from retrieval.store.base.rows import PUBLIC_ID
 from retrieval.store.base.tables import files, store_files, vector_stores
 from retrieval.store.base.values import Attempt, IngestJob, Tried
 from retrieval.types import Chunking
@@ -26,8 +43,17 @@ _SUSPECT_HELD = (
     .where(_V.deaths > 0, _V.visible == 0)
     .limit(1)
 )
-_ANY = select(_V.version, _V.leased_by, _V.deaths, _V.visible).where(_UNFINISHED, _FREE).limit(1)
-_ANY_OTHER = _ANY.with_for_update(skip_locked=True)
+_S = vector_stores.c
+# Of a vector store whose embedder the caller has, and, unless that is wanted too, no generation beside one.
+_CLAIMABLE = _V.store.in_(
+    select(_S.n).where(
+        or_(bindparam("every") == 1, _S.embedder.is_(None), _S.embedder.in_(bindparam("names", expanding=True))),
+        or_(bindparam("beside") == 1, _S.generation_of.is_(None)),
+        _S.owner != NOBODY,
+    )
+)
+_ANY = select(_V.version, _V.leased_by, _V.deaths, _V.visible).where(_UNFINISHED, _FREE, _CLAIMABLE).limit(1)
+_ANY_OTHER = _ANY.with_for_update(skip_locked=True, of=store_files)
 _IN_TURN = _ANY_OTHER.where(_V.owner == bindparam("owner"), _V.store == bindparam("store")).order_by(_V.version)
 _TAKE = (
     update(store_files)
@@ -42,7 +68,7 @@ _TAKE = (
 )
 _JOB = (
     select(store_files, files.c.id.label("file_id"), files.c.media_type)
-    .add_columns(vector_stores.c.owner, vector_stores.c.id.label("store_id"))
+    .add_columns(_S.owner, _S.index_id, _S.embedder, PUBLIC_ID.label("store_id"))
     .join(files, files.c.n == _V.file)
     .join(vector_stores, vector_stores.c.n == _V.store)
     .where(_V.version == bindparam("version"))
@@ -65,46 +91,36 @@ _REST = (
 )
 _COUNT = select(func.count()).select_from(store_files).where(_UNFINISHED)
 _OF_THESE = select(_V.version).where(any_of(_V.version, "versions"), _UNFINISHED)
-_EARLIEST = select(func.min(func.coalesce(_V.lease_until, 0.0))).where(_UNFINISHED)
-_EARLIEST_ALONE = _EARLIEST.where(_ALLOWED)
+_EARLIEST = select(func.min(func.coalesce(_V.lease_until, 0.0))).where(_UNFINISHED, _CLAIMABLE, _ALLOWED)
 
 
-# Whose turn it is. The owners, and then the stores of one, are stepped through in the index of unfinished versions: a
-# seek for each, however many files they have waiting.
+# Whose turn it is. The vector stores that have unfinished versions, owner by owner, are stepped through in the index of
+# these: a seek for each, however many files it has waiting.
 _FREE_OF = (
     "w.status = 'in_progress' AND (w.lease_until IS NULL OR w.lease_until <= :now)"
     " AND (w.deaths = 0 OR w.visible = 1 OR :alone = 0)"
 )
 _TURN = text(f"""
 WITH RECURSIVE
-owners(owner) AS (
-    SELECT (SELECT w.owner FROM store_files w WHERE w.status = 'in_progress' ORDER BY w.owner LIMIT 1)
-    UNION ALL
-    SELECT (SELECT w.owner FROM store_files w WHERE w.status = 'in_progress' AND w.owner > o.owner
-            ORDER BY w.owner LIMIT 1)
-    FROM owners o WHERE o.owner IS NOT NULL
-),
-one(owner) AS (
-    SELECT o.owner FROM owners o
-    WHERE EXISTS (SELECT 1 FROM store_files w WHERE w.owner = o.owner AND {_FREE_OF})
-    ORDER BY coalesce((SELECT max(t.claimed_at) FROM store_files t
-                       WHERE t.owner = o.owner AND t.claimed_at IS NOT NULL), 0), o.owner
-    LIMIT 1
-),
 stores(owner, store) AS (
-    SELECT one.owner, (SELECT w.store FROM store_files w WHERE w.status = 'in_progress' AND w.owner = one.owner
-                       ORDER BY w.store LIMIT 1)
-    FROM one
+    SELECT * FROM (SELECT w.owner, w.store FROM store_files w WHERE w.status = 'in_progress'
+                   ORDER BY w.owner, w.store LIMIT 1) first
     UNION ALL
-    SELECT s.owner, (SELECT w.store FROM store_files w WHERE w.status = 'in_progress' AND w.owner = s.owner
-                     AND w.store > s.store ORDER BY w.store LIMIT 1)
-    FROM stores s WHERE s.store IS NOT NULL
+    SELECT (SELECT w.owner FROM store_files w WHERE w.status = 'in_progress' AND (w.owner, w.store) > (s.owner, s.store)
+            ORDER BY w.owner, w.store LIMIT 1),
+           (SELECT w.store FROM store_files w WHERE w.status = 'in_progress' AND (w.owner, w.store) > (s.owner, s.store)
+            ORDER BY w.owner, w.store LIMIT 1)
+    FROM stores s WHERE s.owner IS NOT NULL
 )
-SELECT s.owner, s.store FROM stores s
-WHERE EXISTS (SELECT 1 FROM store_files w WHERE w.owner = s.owner AND w.store = s.store AND {_FREE_OF})
+SELECT s.owner, s.store FROM stores s JOIN vector_stores v ON v.n = s.store
+WHERE v.owner <> '{NOBODY}' AND (:every = 1 OR v.embedder IS NULL OR v.embedder IN :names)
+AND (:beside = 1 OR v.generation_of IS NULL)
+AND EXISTS (SELECT 1 FROM store_files w WHERE w.owner = s.owner AND w.store = s.store AND {_FREE_OF})
 ORDER BY coalesce((SELECT max(t.claimed_at) FROM store_files t
+                   WHERE t.owner = s.owner AND t.claimed_at IS NOT NULL), 0), s.owner,
+         coalesce((SELECT max(t.claimed_at) FROM store_files t
                    WHERE t.store = s.store AND t.claimed_at IS NOT NULL), 0), s.store
-LIMIT 1""")  # noqa: S608
+LIMIT 1""").bindparams(bindparam("names", type_=Text, expanding=True))  # noqa: S608
 
 
 class Queue(Repository):
@@ -114,19 +130,24 @@ class Queue(Repository):
     and whoever was at the old one has nothing more to write, so the worst is work done twice.
     """
 
-    def claim(self, worker: str, seconds: float) -> IngestJob | None:
+    def claim(
+        self, worker: str, seconds: float, *, embedders: Sequence[str] | None = None, beside: bool = True
+    ) -> IngestJob | None:
         """Begins an attempt at a version that nobody holds; leased for that long. None: nothing to do now.
 
         Owners take turns, an owner's vector stores take turns among themselves, and in one the oldest comes first:
         whoever has one file waits for one file of each other owner, however many they have. Of those at which a process
         has died a worker has one at a time. It looks before it writes: who has nothing to do waits for no writer.
+        embedders: that the caller has; None: whatever it takes. beside: generations beside those that are found too,
+        each a vector store of its owner.
         """
+        wanted = _wanted(embedders, beside)
         with self._database.one() as db:
-            if db.execute(_ANY, {"now": self._clock(), "alone": 0}).first() is None:
+            if db.execute(_ANY, {**wanted, "now": self._clock(), "alone": 0}).first() is None:
                 return None
         with self._database.write(durable=False) as db:
             now = self._clock()
-            if (free := self._free(db, worker, now)) is None:
+            if (free := self._free(db, worker, {**wanted, "now": now})) is None:
                 return None
             died = int(free.leased_by not in (None, worker))  # its own lease may have run out while it could not renew
             taken = {"of_version": free.version, "worker": worker, "now": now, "until": now + seconds, "died": died}
@@ -136,12 +157,12 @@ class Queue(Repository):
             log.warning("%s: taken over by %s, nothing was heard of %s", job.attempt, worker, free.leased_by)
         return job
 
-    def _free(self, db: Connection, worker: str, now: float) -> Row[Any] | None:
-        free = _free(db, now, int(_holds_suspect(db, worker, self._clock())))
+    def _free(self, db: Connection, worker: str, wanted: Mapping[str, Any]) -> Row[Any] | None:
+        free = _free(db, wanted, int(_holds_suspect(db, worker, self._clock())))
         if free is not None and free.deaths and not free.visible:  # the worker's other claims may be at one just now
             self._database.exclude(db, f"suspects of {worker}")
             if _holds_suspect(db, worker, self._clock()):
-                return _free(db, now, 1)
+                return _free(db, wanted, 1)
         return free
 
     def renew(self, worker: str, attempts: Collection[Attempt], seconds: float) -> None:
@@ -193,15 +214,15 @@ class Queue(Repository):
         with self._database.one() as db:
             return set(db.scalars(_OF_THESE, {"versions": list(versions)}))
 
-    def next_due(self, worker: str = "") -> float | None:
+    def next_due(
+        self, worker: str = "", *, embedders: Sequence[str] | None = None, beside: bool = True
+    ) -> float | None:
         """Unix seconds from which on this worker may claim one, 0 where that is at once; None: nothing is in progress,
-        or what is must wait for another that it has.
+        or what is must wait for another that it has. Of those that `claim` would take.
         """
         with self._database.read() as db:
-            alone = _holds_suspect(db, worker, self._clock())
-            found: float | None = db.execute(_EARLIEST_ALONE, {"alone": 1}).scalar() if alone else None
-            if not alone:
-                found = db.execute(_EARLIEST).scalar()
+            alone = int(_holds_suspect(db, worker, self._clock()))
+            found: float | None = db.execute(_EARLIEST, {**_wanted(embedders, beside), "alone": alone}).scalar()
             return found
 
 
@@ -210,9 +231,13 @@ def _holds_suspect(db: Connection, worker: str, now: float) -> bool:
     return db.execute(_SUSPECT_HELD, {"worker": worker, "now": now}).first() is not None
 
 
-def _free(db: Connection, now: float, alone: int) -> Row[Any] | None:
+def _wanted(embedders: Sequence[str] | None, beside: bool) -> dict[str, Any]:
+    return {"every": int(embedders is None), "names": list(embedders or ()), "beside": int(beside)}
+
+
+def _free(db: Connection, wanted: Mapping[str, Any], alone: int) -> Row[Any] | None:
     """Of whose turn it is; where others are just claiming that (PostgreSQL), any other."""
-    free = {"now": now, "alone": alone}
+    free = {**wanted, "alone": alone}
     if (turn := db.execute(_TURN, free).first()) is None:
         return None
     of_turn = {**free, "owner": turn.owner, "store": turn.store}
@@ -234,4 +259,6 @@ def _job_of(row: Row[Any]) -> IngestJob:
         chunking=Chunking(row.chunk_size, row.chunk_overlap),
         tried=Tried(*(getattr(row, name) for name in Tried._fields)),
         claimed_at=row.claimed_at,
+        index_id=row.index_id,
+        embedder=row.embedder,
     )

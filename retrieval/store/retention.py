@@ -163,5 +163,5 @@ def _emptying_step(db: Connection, store: int, most: int) -> bool:
     """Of a vector store that has expired: its files leave it."""
     lock_stores(db, [store])
     versions = db.scalars(_IN_EXPIRED.limit(most), {"store": store}).all()
-    leave_versions(db, versions)
+    leave_versions(db, store, versions)
     return bool(versions)

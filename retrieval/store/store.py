@@ -19,6 +19,7 @@ from retrieval.database.errors import StoreError
 from retrieval.database.lock import DataDirLock
 from retrieval.database.reserve import Reserve
 from retrieval.threads import Threads
+from retrieval.types import Cutting
 
 if TYPE_CHECKING:
     from retrieval.blobs.base import BlobStore
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from retrieval.store.blobs import Blobs
     from retrieval.store.changes import Changes
     from retrieval.store.files import Files
+    from retrieval.store.generations.generations import Generations
     from retrieval.store.outbox.deliveries import Deliveries
     from retrieval.store.outbox.endpoints import Endpoints
     from retrieval.store.passages import Passages
@@ -71,6 +73,7 @@ class Store:
     changes: "Changes"
     queue: "Queue"
     retention: "Retention"
+    generations: "Generations"
     blobs: "Blobs"
     webhooks: "Endpoints"
     deliveries: "Deliveries"
@@ -83,6 +86,7 @@ class Store:
         url: str | None = None,
         blobs: str | None = None,
         reserve_bytes: int = 0,
+        cutting: Cutting = Cutting(),
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """Owns the data directory (one process at a time), and brings its database up to date. Blocking.
@@ -90,7 +94,8 @@ class Store:
         data_dir: made where it is missing. url: of the database; None is SQLite's file in the folder. blobs: where
         originals are kept (retrieval/blobs/opening.py), or TABLE; None is a folder of the data directory, and the
         database's table where that is a server, which other machines may use too. reserve_bytes: of the folder's disk,
-        kept for deleting and starting when it is full; not where the database is a server. clock: Unix seconds.
+        kept for deleting and starting when it is full; not where the database is a server. cutting: of new vector
+        stores. clock: Unix seconds.
 
         Raises DataDirLocked, NewerDatabase, StoreUnavailable, StoreFull, ValueError (a URL of no known kind).
         """
@@ -102,7 +107,7 @@ class Store:
             on_failure.callback(database.close)
             kept_in = _blob_store(data_dir, database, blobs)
             on_failure.callback(kept_in.close)
-            store = cls._over(database, kept_in, data_dir, lock, clock)
+            store = cls._over(database, kept_in, data_dir, lock, clock, cutting)
             store.retention.register()
             store.blobs.move_out_of_table()
             on_failure.pop_all()
@@ -110,7 +115,13 @@ class Store:
 
     @classmethod
     def _over(
-        cls, database: "Database", kept_in: "BlobStore", data_dir: Path, lock: DataDirLock, clock: Callable[[], float]
+        cls,
+        database: "Database",
+        kept_in: "BlobStore",
+        data_dir: Path,
+        lock: DataDirLock,
+        clock: Callable[[], float],
+        cutting: Cutting,
     ) -> Self:
         from retrieval.store.attachments import Attachments
         from retrieval.store.base.uses import Uses
@@ -118,6 +129,7 @@ class Store:
         from retrieval.store.blobs import Blobs
         from retrieval.store.changes import Changes
         from retrieval.store.files import Files
+        from retrieval.store.generations.generations import Generations
         from retrieval.store.outbox.deliveries import Deliveries
         from retrieval.store.outbox.endpoints import Endpoints
         from retrieval.store.passages import Passages
@@ -137,7 +149,7 @@ class Store:
             reads=Threads(_READS, "reads"),
             writes=Threads(_WRITES, "writes"),
             lock=lock,
-            vector_stores=VectorStores(database, clock, uses),
+            vector_stores=VectorStores(database, clock, uses, cutting),
             files=Files(database, clock, uses, kept),
             attachments=Attachments(database, clock, uses),
             batches=Batches(database, clock, uses),
@@ -147,6 +159,7 @@ class Store:
             changes=Changes(database, clock, uses, consumer),
             queue=Queue(database, clock, uses),
             retention=Retention(database, clock, uses, consumer, kept),
+            generations=Generations(database, clock, uses),
             blobs=kept,
             webhooks=Endpoints(database, clock, uses),
             deliveries=Deliveries(database, clock, uses),

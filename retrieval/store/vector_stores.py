@@ -1,7 +1,7 @@
 """Vector stores: found by id or name, listed with their files counted, changed, used, deleted."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from retrieval.characters import same
 from retrieval.database.columns import to_json
 from retrieval.database.constructs import any_of
+from retrieval.database.engine import Database
 from retrieval.store.attachments import attach
 from retrieval.store.base.guards import kept_file, live_store, locked_store, store_number
 from retrieval.store.base.removal import leave_store, remove_store_step
 from retrieval.store.base.repository import Repository
-from retrieval.store.base.rows import PROGRESS, Order, cursor_values, page, progress_of, vector_store_of
+from retrieval.store.base.rows import PROGRESS, Order, cursor_values, cutting_code, page, progress_of, vector_store_of
 from retrieval.store.base.tables import store_files, vector_stores
+from retrieval.store.base.uses import Uses
 from retrieval.store.base.values import (
     STORE_PREFIX,
     Attachment,
@@ -27,13 +29,15 @@ from retrieval.store.base.values import (
     VectorSpace,
     VectorStore,
 )
+from retrieval.types import Cutting
 
 _C = vector_stores.c
-_OWN = select(vector_stores).where(_C.owner == bindparam("owner"))
+_FOUND = _C.generation_of.is_(None)
+_OWN = select(vector_stores).where(_C.owner == bindparam("owner"), _FOUND)
 _NAMED = (
     select(_C.n, _C.id, _C.name, _C.created_at, _C.last_active_at, _C.expires_days, _C.expired, _C.head)
-    .add_columns(_C.embedder, _C.dim, _C.lexical)
-    .where(_C.owner == bindparam("owner"))
+    .add_columns(_C.embedder, _C.dim, _C.lexical, _C.index_id)
+    .where(_C.owner == bindparam("owner"), _FOUND)
 )
 _EVERY_NAMED = _NAMED.order_by(_C.n)
 # By id in a branch of its own: each has an index.
@@ -54,7 +58,11 @@ _CHANGE = update(vector_stores).where(_C.n == bindparam("number"))
 
 
 class VectorStores(Repository):
-    """/v1/vector_stores. Every call takes the owner, and another owner's id is NotFound."""
+    """/v1/vector_stores. Every call takes the owner, and another owner's id is NotFound. cutting: of new ones."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], uses: Uses, cutting: Cutting) -> None:
+        super().__init__(database, clock, uses)
+        self._cutting = cutting
 
     def create(
         self,
@@ -145,13 +153,12 @@ class VectorStores(Repository):
     def delete(self, owner: str, store_id: str) -> None:
         """With all that it holds; the files themselves stay. Raises NotFound."""
 
-        def leave() -> int:
+        def leave() -> list[int]:
             with self._database.write() as db:
-                number = int(locked_store(db, owner, store_id).n)
-                leave_store(db, number)
-                return number
+                return leave_store(db, locked_store(db, owner, store_id).n)
 
-        self._finish(remove_store_step, self._database.freeing(leave))
+        for number in self._database.freeing(leave):
+            self._finish(remove_store_step, number)
 
     def use(self, store: NamedStore) -> None:
         """It is searched: its time to expiry begins anew, in memory; `Retention.write_uses` writes it down."""
@@ -166,9 +173,11 @@ class VectorStores(Repository):
         description: str,
         expires_days: int | None,
     ) -> Row[Any]:
-        now = self._now
+        now, store_id = self._now, f"{STORE_PREFIX}{secrets.token_hex(12)}"
         row = {
-            "id": f"{STORE_PREFIX}{secrets.token_hex(12)}",
+            "id": store_id,
+            "index_id": store_id,
+            "cutting": cutting_code(self._cutting),
             "owner": owner,
             "name": name,
             "composed_name": same(name),
@@ -189,7 +198,7 @@ class VectorStores(Repository):
     def _name_of(self, row: Row[Any]) -> NamedStore:
         space = VectorSpace(row.embedder, row.dim, bool(row.lexical)) if row.embedder else None
         expired = self._uses.has_expired(row, self._now)
-        return NamedStore(row.id, row.name, row.created_at, expired, row.n, row.head, space)
+        return NamedStore(row.id, row.name, row.created_at, expired, row.n, row.head, space, row.index_id)
 
     def _counted(self, db: Connection, rows: Sequence[Row[Any]]) -> list[VectorStore]:
         """rows: of vector_stores, read in the same transaction."""

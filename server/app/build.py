@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.base import Embedder
 from models.engines.engine import Engine
+from retrieval.embedders import Embedders
 from retrieval.ingest.documents import Documents
 from retrieval.store.store import Store
 from server.access.admission import Admission
@@ -21,10 +22,11 @@ from server.answering.generators import Generators
 from server.answering.run import Runs
 from server.api.chat import BackendChat
 from server.app.gauges import watch
-from server.app.ingestor import ingestor_of, viewers_of
+from server.app.ingestor import ingestor_of, regeneration_of, viewers_of
 from server.app.loading import load_embedder, load_plan, quoting_of, relevance_of
 from server.app.profile import options
 from server.app.stores import furnish, opened_store
+from server.http.health import Background
 from server.openai.chat.passthrough import Passthrough
 from server.openai.chat.route import Chat
 from server.openai.responses.question import Responding
@@ -45,6 +47,7 @@ from server.webhooks.opening import Webhooks, opened_webhooks
 if TYPE_CHECKING:  # each of these loads a heavy library
     from models.profiles import Profile
     from retrieval.indexes.manager import IndexManager
+    from retrieval.ingest.regeneration import Regeneration
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
@@ -68,6 +71,7 @@ class Library:
     plan: "RerankPlan"
     retriever: "Retriever"
     ingestor: "Ingestor"
+    regeneration: "Regeneration"
     viewers: "Pool"
     upkeep: "Upkeep"
     relevance: "Related"
@@ -105,6 +109,8 @@ class Parts:
             store,
             self.webhooks,
             Documents(store, library.ingestor, library.indexes),
+            library.regeneration,
+            Background(library.regeneration.degraded),
             Catalogue(store, self.generators, embedder, reranker),
             Chat(self.runs, asking, passthrough, embedder),
             Responding(self.runs, asking, responses, self.metrics),
@@ -138,6 +144,7 @@ async def open_parts(
     settings: Settings,
     *,
     embedder: Embedder | None = None,
+    other_embedder: Callable[[str], Embedder] | None = None,
     tokenizer: "Tokenizer | None" = None,
     engine: Engine | None = None,
     keys: Keys | None = None,
@@ -146,10 +153,11 @@ async def open_parts(
 ) -> AsyncIterator[Parts]:
     """Opens everything, the data directory's lock first; what was opened is closed in reverse, however it ends.
 
-    A given embedder, tokenizer or engine stays its giver's. keys: None takes those of the settings. clock: the store's,
-    Unix seconds. warm: the Korean analyser loads now, beside all else, and not when Hangul first arrives: it holds the
-    GIL for a second of CPU, in which nobody is answered, /health neither. The engine may still be starting. Raises
-    StoreError (DataDirLocked, NewerDatabase) and ModelError (a package that carries weights is not installed).
+    A given embedder, tokenizer or engine stays its giver's. other_embedder: by name, of vectors that are found still;
+    None is the profile's. keys: None takes those of the settings. clock: the store's, Unix seconds. warm: the Korean
+    analyser loads now, beside all else, and not when Hangul first arrives: it holds the GIL for a second of CPU, in
+    which nobody is answered, /health neither. The engine may still be starting. Raises StoreError (DataDirLocked,
+    NewerDatabase) and ModelError (a package that carries weights is not installed).
     """
     from models.profiles import resolve
     from retrieval.passages.tokenize import Tokenizer
@@ -179,13 +187,15 @@ async def open_parts(
         records_upkeep = RecordsUpkeep(database, turns)
         stack.push_async_callback(records_upkeep.aclose)
         records_upkeep.start()
-        library = await _library(stack, settings, profile, store, embedder, tokenizer, plan)
+        embedders = Embedders(embedder, other_embedder or profile.embedder_named)
+        stack.callback(embedders.close)
+        library = await _library(stack, settings, profile, store, embedders, tokenizer, plan)
         quoting = quoting_of(embedder, tokenizer)
         generators = Generators(engine, quoting, profile.prompt_style, quotes_evidence=quotes_evidence)
         webhooks = opened_webhooks(stack, settings, store)
         parts = _served(settings, keys, library, generators, database, turns, webhooks)
         stack.push_async_callback(parts.runs.aclose)
-        watch(parts.metrics, parts.admission, engine, library.indexes, library.ingestor)
+        watch(parts.metrics, parts.admission, engine, library.indexes, library.ingestor, library.regeneration)
         await warming
         yield parts
 
@@ -201,7 +211,7 @@ async def _library(
     settings: Settings,
     profile: "Profile",
     store: Store,
-    embedder: Embedder,
+    embedders: Embedders,
     tokenizer: "Tokenizer",
     plan: "RerankPlan",
 ) -> Library:
@@ -211,30 +221,27 @@ async def _library(
     from retrieval.ingest.upkeep import Upkeep
     from retrieval.ranking.search import Retriever
 
+    embedder = embedders.current
     dense = DenseConfig(device=profile.dense_device, exact_up_to=settings.retrieval.exact_up_to)
-    manager = await asyncio.to_thread(
-        partial(
-            IndexManager,
-            store.changes,
-            store.passages,
-            settings.data_dir,
-            embedder.dim,
-            embedder.name,
-            kinds=kinds(dense),
-        )
-    )
+    opened = partial(IndexManager, store.changes, store.passages, settings.data_dir, embedder.dim, kinds=kinds(dense))
+    manager = await asyncio.to_thread(opened)
     stack.callback(manager.close)
-    ingestor = ingestor_of(settings, store, manager, embedder, tokenizer)
+    ingestor = ingestor_of(settings, store, manager, embedders, tokenizer)
+    regeneration = regeneration_of(settings, store, manager, embedders, ingestor.take_up)
+    await regeneration.begin()
     stack.push_async_callback(ingestor.aclose)
     viewers = viewers_of(settings)
     stack.push_async_callback(viewers.aclose)
     await ingestor.start()
+    stack.push_async_callback(regeneration.aclose)
+    regeneration.start()
     upkeep = Upkeep(store, manager)
     stack.push_async_callback(upkeep.aclose)
     upkeep.start()
-    retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=settings.retrieval.newer_wins)
+    newer = settings.retrieval.newer_wins
+    retriever = Retriever(store, manager, embedder, tokenizer, plan, newer_wins=newer, embedders=embedders)
     related = relevance_of(embedder, tokenizer, plan)
-    return Library(store, manager, embedder, plan, retriever, ingestor, viewers, upkeep, related)
+    return Library(store, manager, embedder, plan, retriever, ingestor, regeneration, viewers, upkeep, related)
 
 
 def _served(

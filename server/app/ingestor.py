@@ -1,15 +1,22 @@
-"""The ingestor as the settings want it, with the processes that its files are parsed in."""
+"""The ingestor as the settings want it, with the processes that its files are parsed in, and what makes old vector
+stores as the settings want them.
+"""
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from models.base import Embedder
 from retrieval.columns import own_columns
+from retrieval.embedders import Embedders
+from retrieval.store.base.values import DAY, VectorSpace
+from retrieval.store.generations.values import Recipe
 from retrieval.store.store import Store
+from server.app.stores import cutting
 from server.settings.settings import Settings
 
 if TYPE_CHECKING:  # each of these loads a heavy library
     from retrieval.indexes.manager import IndexManager
+    from retrieval.ingest.regeneration import Regeneration
     from retrieval.ingest.worker import Ingestor
     from retrieval.passages.tokenize import Tokenizer
     from retrieval.sandbox.pool import Parser, Pool
@@ -21,7 +28,7 @@ _WORKERS = 4  # files worked on at once, beside those that wait for OCR
 
 
 def ingestor_of(
-    settings: Settings, store: Store, manager: "IndexManager", embedder: Embedder, tokenizer: "Tokenizer"
+    settings: Settings, store: Store, manager: "IndexManager", embedders: Embedders, tokenizer: "Tokenizer"
 ) -> "Ingestor":
     from retrieval.ingest.worker import Ingestor
 
@@ -29,7 +36,7 @@ def ingestor_of(
     return Ingestor(
         store,
         manager,
-        embedder,
+        embedders.current,
         tokenizer,
         workers=_WORKERS + (ocr.files if ocr else 0),
         name=store.consumer,
@@ -37,6 +44,24 @@ def ingestor_of(
         masked=settings.privacy.mask,
         parser=_parser(settings, ocr),
         recognised=settings.data_dir / "recognised",
+        embedders=embedders,
+    )
+
+
+def regeneration_of(
+    settings: Settings, store: Store, manager: "IndexManager", embedders: Embedders, take_up: Callable[[], None]
+) -> "Regeneration":
+    from retrieval.ingest.regeneration import Regeneration
+
+    new = embedders.current
+    return Regeneration(
+        store,
+        manager,
+        embedders,
+        Recipe(VectorSpace(new.name, new.dim, new.lexical), cutting(settings)),
+        take_up,
+        alone=store.database.is_sqlite,
+        kept_seconds=settings.store.kept_days * DAY,
     )
 
 

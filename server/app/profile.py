@@ -17,6 +17,7 @@ def options(settings: Settings) -> Options:
     given, engine = settings.models, settings.engine
     models = ModelOptions(
         embedder=given.embedder,
+        previous_embedder=given.previous_embedder,
         reranker=given.reranker,
         reranker_url=given.reranker_url,
         reranker_api_key=given.reranker_api_key.get_secret_value() if given.reranker_api_key else None,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from retrieval.store.base.values import StoreFull, StoreUnavailable
 from retrieval.store.store import Store
+from retrieval.types import Chunking, Cutting
 from server.access.keys import DEFAULT_OWNER
 from server.settings.settings import Settings
 
@@ -17,7 +18,19 @@ def opened_store(settings: Settings, clock: Callable[[], float] = time.time) -> 
     url = settings.store.url
     named = None if url is None else url.get_secret_value()
     given = settings.store
-    return Store.open(settings.data_dir, url=named, blobs=given.blobs, reserve_bytes=given.reserve_bytes, clock=clock)
+    return Store.open(
+        settings.data_dir,
+        url=named,
+        blobs=given.blobs,
+        reserve_bytes=given.reserve_bytes,
+        cutting=cutting(settings),
+        clock=clock,
+    )
+
+
+def cutting(settings: Settings) -> Cutting:
+    given = settings.retrieval
+    return Cutting(Chunking(given.passage_tokens, given.passage_overlap), tuple(sorted(settings.privacy.mask)))
 
 
 def furnish(store: Store, owners: Iterable[str], name: str) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from server.cli import index
+from server.cli.base.options import AsJson, Data, Owner, Store, Url
 from server.cli.base.terminal import run, run_plain
 
 app = typer.Typer(
@@ -16,16 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(index.app, name="index")
+
 Profile = Literal["auto", "embedded", "cuda"]
-Store = Annotated[str | None, typer.Option("--store", "-s", help="Name or id of the store.", show_default="default")]
-Data = Annotated[Path | None, typer.Option("--data", help="Data folder.", show_default="RAGPOD_DATA_DIR or .ragpod")]
-Url = Annotated[
-    str | None, typer.Option("--url", help="Of a running server; its key from RAGPOD_API_KEY.", show_default=False)
-]
-Owner = Annotated[
-    str | None, typer.Option("--owner", help="Whose: the part of an API key before its colon.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
 @app.command()

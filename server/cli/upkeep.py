@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,8 @@ SHOWN_KEYS = 10
 def check(data: Path | None, owner: str | None, *, as_json: bool) -> int:
     """0, or 1 on any difference. owner: None is every one."""
     with _opened(data) as (store, manager):
-        differences = manager.check(owner)
+        names = {each.index_id: each.store_id for each in store.generations.of(owner)}
+        differences = [replace(each, store_id=names.get(each.store_id, each.store_id)) for each in manager.check(owner)]
         checked = len(store.changes.store_ids(owner))
     if as_json:
         say_json([asdict(difference) for difference in differences])
@@ -40,7 +41,7 @@ def rebuild(data: Path | None, name: str | None, owner: str | None) -> None:
         if name is None:
             rebuilt = store.changes.store_ids(owner)
         else:
-            rebuilt = [store.vector_stores.resolve(owner or DEFAULT_OWNER, name).id]
+            rebuilt = [store.vector_stores.resolve(owner or DEFAULT_OWNER, name).index_id]
         for store_id in rebuilt:
             manager.rebuild(store_id)
     say(f"made anew: the indexes of {name or f'{len(rebuilt)} vector stores'}")

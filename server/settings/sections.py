@@ -3,9 +3,18 @@
 import ipaddress
 import json
 import shlex
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from retrieval.columns import own_columns
@@ -65,6 +74,7 @@ class StoreSettings(Section):
     url: SecretStr | None = None
     blobs: str | None = Field(default=None, pattern=r"^(folder|table|file:///.+|s3://[^/?#]+.*)$")
     reserve_bytes: int = Field(default=64 << 20, ge=0, description="of the disk, kept for deleting when it is full")
+    kept_days: float = Field(default=7.0, ge=0, description="how long passages and vectors of other settings are kept")
 
     @field_validator("url")
     @classmethod
@@ -116,6 +126,7 @@ class ModelSettings(Section):
     """
 
     embedder: str = Field(default="BAAI/bge-m3", min_length=1)
+    previous_embedder: str | None = Field(default=None, min_length=1, description="answers until all is made anew")
     reranker: str = "BAAI/bge-reranker-v2-m3"
     reranker_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
     reranker_api_key: SecretStr | None = None
@@ -135,6 +146,16 @@ class RetrievalSettings(Section):
     )
     newer_wins: bool = Field(default=True, description="of near-duplicates, by their attribute updated_at")
     context_tokens: int | None = Field(default=None, ge=64, description="of evidence; none: the profile's")
+    passage_tokens: int = Field(
+        default=180, ge=100, le=4096, description="of one passage at most, where a file has none"
+    )
+    passage_overlap: int = Field(default=40, ge=0, description="tokens that a passage may repeat of the one before")
+
+    @model_validator(mode="after")
+    def _at_most_half(self) -> Self:
+        if 2 * self.passage_overlap > self.passage_tokens:
+            raise ValueError("passage_overlap must not exceed half of passage_tokens")
+        return self
 
 
 class PrivacySettings(Section):

@@ -142,3 +142,13 @@ def test_diagnosis_loads_no_model_library() -> None:
     code = f"import sys, models.profiles as p; p.diagnose(); print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_embedder_of_before_is_loaded_by_its_name_or_refused_with_a_reason() -> None:
+    profile = resolve("embedded")
+    loaded = profile.embedder_named("multilingual-e5-small/int8")
+    assert (loaded.name, loaded.dim) == ("multilingual-e5-small/int8", 384)
+    loaded.close()
+    for name in ("multilingual-e5-small/int4", "bge-m3/0123", "another"):
+        with pytest.raises(Unavailable):
+            profile.embedder_named(name)

@@ -1,7 +1,7 @@
 """A whole server over a real socket: real store, embedder and retriever on a tiny corpus, and a scripted engine."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,7 @@ async def house(
     *,
     keys: dict[str, str] | None = None,
     real: Llama | ProcessEngine | None = None,
+    other_embedder: Callable[[str], Embedder] | None = None,
     **settings: Any,
 ) -> AsyncIterator[House]:
     """keys: API key -> owner; the client uses the first one. embedder: None takes the profile's. real: instead of the
@@ -112,7 +113,7 @@ async def house(
         if isinstance(real, Llama):
             engine = {"url": real.url, "api_key": real.api_key, "model": real.model}
         given = {"engine": engine, "port": 0, "data_dir": data_dir}
-        given["retrieval"] = {"min_score": 0.0, **UNHURRIED}
+        given["retrieval"] = {"min_score": 0.0, **UNHURRIED} | settings.pop("retrieval", {})
         settings["store"] = {"reserve_bytes": RESERVE_BYTES} | settings.get("store", {})
         settings.setdefault(
             "parsing", {"workers": 0}
@@ -121,6 +122,7 @@ async def house(
         async with open_parts(
             Settings.load(**given | settings),
             embedder=embedder,
+            other_embedder=other_embedder,
             tokenizer=tokenizer,
             engine=real if isinstance(real, ProcessEngine) else None,  # opened elsewhere, for more than one house
             keys=Keys(keys or {}),

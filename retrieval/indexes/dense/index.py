@@ -167,7 +167,9 @@ class DenseIndex(FollowingIndex[tuple[Sequence[int], FloatArray]]):
                 self._late_new.update(new)
             self._applied = seq
 
-    def leg(self, query: QueryVectors) -> LocalLeg:
+    def leg(self, query: QueryVectors) -> LocalLeg | None:
+        if not len(query.dense):  # there is no embedder of this index's vectors
+            return None
         return LocalLeg(self.name, partial(self.search, query.dense), partial(self.scores, query.dense))
 
     def search(self, query: FloatArray, k: int, allowed: Collection[int] | None = None) -> list[Hit]:

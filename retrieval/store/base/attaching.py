@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, null, select,
 
 from retrieval.database.constructs import merged
 from retrieval.store.base.composition import composed
-from retrieval.store.base.removal import end_in_batches, leave_versions
+from retrieval.store.base.removal import end_in_batches, leave_versions, siblings
 from retrieval.store.base.tables import attachments, documents, store_files
 from retrieval.types import Attributes
 
@@ -66,25 +66,30 @@ def sharing(db: Connection, version: int) -> list[Row[Any]]:
 def set_attributes(db: Connection, attachment: Row[Any], attributes: Attributes) -> None:
     """Its own, and what passages tell from now on."""
     db.execute(_SET_OWN, {"number": attachment.n, "given": attributes})
-    _tell(db, attachment.version, attachment.file, attributes)
+    _tell(db, attachment, attachment.file, attributes)
 
 
 def remove_attachment(db: Connection, attachment: Row[Any]) -> None:
     """The version stays for the others that have it, and leaves with the last: its rows are to be removed then."""
     stay = [each for each in sharing(db, attachment.version) if each.n != attachment.n]
     if not stay:
-        leave_versions(db, [attachment.version])
+        leave_versions(db, attachment.store, [attachment.version])
         return
     end_in_batches(db, attachment.n)
     db.execute(_DELETE, {"number": attachment.n})
     db.execute(_MORE, {"of_version": attachment.version, "more": -1})
     told = select(_V.file).where(_V.version == attachment.version)
     if db.execute(told).scalar_one() == attachment.file:
-        _tell(db, attachment.version, stay[0].file, stay[0].attributes)
-        db.execute(_WORK_GOES_ON, {"of_version": attachment.version})
+        for version in _tell(db, attachment, stay[0].file, stay[0].attributes):
+            db.execute(_WORK_GOES_ON, {"of_version": version})
 
 
-def _tell(db: Connection, version: int, file: int, attributes: Attributes) -> None:
-    named = {"of_version": version, "given": attributes}
-    db.execute(_TOLD_AS, {**named, "of_file": file})
-    db.execute(_SET_OF_DOCUMENTS, {**named, "composed": composed(attributes)})
+def _tell(db: Connection, attachment: Row[Any], file: int, attributes: Attributes) -> list[int]:
+    """In every generation: the versions that tell it now."""
+    beside = siblings(db, attachment.store, [attachment.version])
+    versions = [attachment.version, *(each.version for each in beside)]
+    for version in versions:
+        named = {"of_version": version, "given": attributes}
+        db.execute(_TOLD_AS, {**named, "of_file": file})
+        db.execute(_SET_OF_DOCUMENTS, {**named, "composed": composed(attributes)})
+    return versions

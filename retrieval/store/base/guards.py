@@ -1,8 +1,9 @@
 """The rows that a transaction begins with: there, this owner's, still wanted; locked where others must wait.
 
 Rows are locked in one order, so that no two transactions wait for each other: files by number, then vector stores by
-number, then file versions, then consumers, then blobs. Only who holds a vector store takes several of its versions; a
-worker, which does not, takes one at a time. On SQLite there is one writer, and nothing to lock.
+number, then generations beside them by number, then file versions, then consumers, then blobs. Only who holds a vector
+store takes several of its versions; a worker, which does not, takes one at a time. On SQLite there is one writer, and
+nothing to lock.
 """
 
 from collections.abc import Iterable
@@ -15,12 +16,19 @@ from retrieval.store.base.tables import files, store_files, vector_stores
 from retrieval.store.base.uses import Uses
 from retrieval.store.base.values import Attempt, Expired, NotFound, Superseded
 
-_NAMED = (vector_stores.c.id == bindparam("store_id"), vector_stores.c.owner == bindparam("owner"))
+_NAMED = (
+    vector_stores.c.id == bindparam("store_id"),
+    vector_stores.c.owner == bindparam("owner"),
+    vector_stores.c.generation_of.is_(None),
+)
 _STORE = select(vector_stores).where(*_NAMED)
 _NUMBER = select(vector_stores.c.n).where(*_NAMED)
 _STORE_LOCKED = _STORE.with_for_update()
 _STORES_LOCKED = (
-    select(vector_stores.c.n).where(any_of(vector_stores.c.n, "numbers")).order_by(vector_stores.c.n).with_for_update()
+    select(vector_stores.c.n)
+    .where(any_of(vector_stores.c.n, "numbers"))
+    .order_by(vector_stores.c.generation_of.is_not(None), vector_stores.c.n)
+    .with_for_update()
 )
 UNEXPIRED = or_(files.c.expires_at.is_(None), files.c.expires_at > bindparam("now"))
 _FILE = select(files).where(files.c.id == bindparam("file_id"), files.c.owner == bindparam("owner"), UNEXPIRED)
@@ -60,7 +68,8 @@ def live_store(db: Connection, owner: str, store_id: str, uses: Uses, now: int) 
 
 
 def _store(db: Connection, statement: Select[Any], owner: str, store_id: str) -> Row[Any]:
-    row = db.execute(statement, {"owner": owner, "store_id": store_id}).first()
+    named = {"owner": owner, "store_id": store_id}
+    row = db.execute(statement, named).first() or db.execute(statement, named).first()  # its row was switched meanwhile
     if row is None:
         raise NotFound(f"no vector store {store_id!r}")
     return row

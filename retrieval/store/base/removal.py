@@ -11,6 +11,8 @@ them; until then their version is GONE: the indexes have them, and searches do n
 """
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -20,11 +22,14 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    and_,
     bindparam,
     case,
     cast,
     delete,
     exists,
+    null,
+    or_,
     select,
     update,
 )
@@ -78,7 +83,11 @@ _CHUNKS = select(chunks.c.key, chunks.c.document).where(any_of(chunks.c.document
 _DELETE_CHUNKS = delete(chunks).where(any_of(chunks.c.key, "keys"))
 _DELETE_DOCUMENTS = delete(documents).where(any_of(_D.n, "documents"))
 _LEFT_OF_FILE = select(_V.store).where(_V.file == bindparam("number"), _LEAVES).limit(1)
-_LEAVE_STORE = update(vector_stores).where(_S.n == bindparam("number")).values(owner=NOBODY)
+_LEAVE_STORE = (
+    update(vector_stores)
+    .where(or_(_S.n == bindparam("number"), _S.generation_of == bindparam("number")))
+    .values(owner=NOBODY, generation_of=null(), generation_state=null())
+)
 _STORE_LOCKED = select(_S.n).where(_S.n == bindparam("number"), _S.owner == NOBODY).with_for_update()
 _DELETE_STORE = delete(vector_stores).where(_S.n == bindparam("number"))
 # No upload has that time, or that purpose.
@@ -88,15 +97,26 @@ _DELETE_FILE = delete(files).where(_F.n == bindparam("number"))
 _HELD = select(blobs.c.sha256).where(blobs.c.sha256 == bindparam("digest")).with_for_update()
 _DOOM = update(blobs).where(blobs.c.sha256 == bindparam("digest"), ~exists().where(_F.sha256 == blobs.c.sha256))
 _DOOM = _DOOM.values(doomed=1)
+_BESIDE = select(_S.n).where(_S.generation_of == bindparam("store")).order_by(_S.n).with_for_update()
+_THEIRS, _MINE = store_files.alias(), store_files.alias()
+_SIBLINGS = (
+    select(_THEIRS.c.version, _THEIRS.c.store)
+    .join(_MINE, and_(_THEIRS.c.filename == _MINE.c.filename, _THEIRS.c.sha256 == _MINE.c.sha256))
+    .where(any_of(_MINE.c.version, "versions"), any_of(_THEIRS.c.store, "stores"))
+    .order_by(_THEIRS.c.store, _THEIRS.c.version)
+)
 DONE, DUE, BEGUN = 0, 1, 2  # consumers.due: a scrub that was begun ends as done only where nothing was deleted since
 _UNMARKED = select(consumers.c.consumer).where(consumers.c.due != DUE).order_by(consumers.c.consumer).with_for_update()
 _LEFTOVERS = update(consumers).where(consumers.c.due != DUE).values(due=DUE)
 
 
 def remove_versions(db: Connection, store: int, versions: Sequence[int]) -> None:
-    """Of one vector store, at once: with their documents, chunks and vectors, and what the change log tells of it."""
+    """Of one vector store, at once: with their documents, chunks and vectors, and what the change log tells of it. In
+    the generations beside it too.
+    """
     if not versions:
         return
+    remove_siblings(db, store, versions)
     log_removed(db, store, versions)
     named = {"versions": list(versions)}
     db.execute(_END_OF_VERSIONS, named)
@@ -104,17 +124,26 @@ def remove_versions(db: Connection, store: int, versions: Sequence[int]) -> None
     mark_leftovers(db)
 
 
-def leave_versions(db: Connection, versions: Sequence[int]) -> None:
-    """Nobody has them any more, and no search sees them. Their vector store is held."""
-    named = {"versions": list(versions)}
+def leave_versions(db: Connection, store: int, versions: Sequence[int]) -> None:
+    """Nobody has them any more, and no search sees them; in the generations beside their vector store neither. It is
+    held.
+    """
+    named = {"versions": [*versions, *(each.version for each in siblings(db, store, versions))]}
     db.execute(_END_OF_VERSIONS, named)
     db.execute(_DETACH_VERSIONS, named)
     db.execute(_LEAVE_VERSIONS, named)
     mark_leftovers(db)
 
 
-def remove_versions_step(db: Connection, store: int, most: int, which: ColumnElement[bool] = _LEAVES) -> bool:
-    """Of the versions of a vector store that leave. which: others that may go without being told of."""
+def remove_versions_step(db: Connection, store: int, most: int) -> bool:
+    """Of the versions that leave a vector store, and then of those that leave the generations beside it."""
+    if _versions_step(db, store, most):
+        return True
+    return any(_versions_step(db, other, most) for other in db.scalars(_BESIDE, {"store": store}).all())
+
+
+def _versions_step(db: Connection, store: int, most: int, which: ColumnElement[bool] = _LEAVES) -> bool:
+    """Of one generation. which: others that may go without being told of."""
     lock_stores(db, [store])
     versions = db.execute(_OF_STORE.where(which), {"store": store, "most": most}).all()
     named = {"versions": [each.version for each in versions]}
@@ -133,10 +162,12 @@ def remove_versions_step(db: Connection, store: int, most: int, which: ColumnEle
     return bool(versions)
 
 
-def leave_store(db: Connection, number: int) -> None:
-    """It is held. Its files go with its row."""
+def leave_store(db: Connection, number: int) -> list[int]:
+    """It is held. Its files go with its row, and so do the generations beside it: all that is to be removed then."""
+    leaving = [number, *db.scalars(_BESIDE, {"store": number})]
     db.execute(_LEAVE_STORE, {"number": number})
     mark_leftovers(db)
+    return leaving
 
 
 def remove_store_step(db: Connection, number: int, most: int) -> bool:
@@ -145,7 +176,7 @@ def remove_store_step(db: Connection, number: int, most: int) -> bool:
         return False
     of_batches = select(batches.c.n).where(batches.c.store == number)
     if (
-        remove_versions_step(db, number, most, _V.store == number)
+        _versions_step(db, number, most, _V.store == number)
         or _some_gone(db, batch_files, batch_files.c.attachment, batch_files.c.batch.in_(of_batches), most)
         or _some_gone(db, changes, changes.c.seq, changes.c.store == number, most)
     ):
@@ -161,6 +192,20 @@ def _some_gone(db: Connection, table: Table, column: ColumnElement[int], where: 
     if rows:
         db.execute(delete(table).where(where, any_of(column, "rows")), {"rows": rows})
     return bool(rows)
+
+
+def remove_siblings(db: Connection, store: int, versions: Sequence[int]) -> None:
+    """The same contents in the generations beside the vector store; one that is being built takes them up anew where
+    they stay in the vector store.
+    """
+    for other, rows in groupby(siblings(db, store, versions), key=attrgetter("store")):
+        remove_versions(db, other, [row.version for row in rows])
+
+
+def siblings(db: Connection, store: int, versions: Sequence[int]) -> Sequence[Any]:
+    """(version, store) of the same contents in the generations beside the vector store, which are locked; by store."""
+    beside = db.scalars(_BESIDE, {"store": store}).all()
+    return db.execute(_SIBLINGS, {"versions": list(versions), "stores": list(beside)}).all() if beside else []
 
 
 def end_in_batches(db: Connection, attachment: int) -> None:
@@ -188,7 +233,7 @@ def remove_file_step(db: Connection, number: int, most: int) -> bool:
         return False
     store: int | None = db.execute(_LEFT_OF_FILE, {"number": number}).scalar()
     if store is not None:
-        return remove_versions_step(db, store, most, _LEAVES & (_V.file == number))
+        return _versions_step(db, store, most, _LEAVES & (_V.file == number))
     db.execute(_DELETE_FILE, {"number": number})
     mark_leftovers(db)
     db.execute(_HELD, {"digest": row.sha256}).all()  # a statement of its own: the next one sees whom it waited for

@@ -1,10 +1,21 @@
-"""Vectors that a vector store has already: the same indexed text is embedded once."""
+"""Vectors that a vector store has already, in this generation or in the one that is found: the same indexed text is
+embedded once by one embedder.
+"""
 
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, exists, insert, select
 
-from retrieval.store.base.tables import chunks, documents, lexical_weights, store_files, token_codes, vectors
+from retrieval.database.constructs import any_of
+from retrieval.store.base.tables import (
+    chunks,
+    documents,
+    lexical_weights,
+    store_files,
+    token_codes,
+    vector_stores,
+    vectors,
+)
 
 _K, _D = chunks.c, documents.c
 _PENDING = (
@@ -22,13 +33,17 @@ def _source() -> Select[Any]:
         .join(vectors, vectors.c.chunk == other.c.key)
         .join(of_document, of_document.c.n == other.c.document)
         .join(of_version, of_version.c.version == of_document.c.version)
-        .where(other.c.indexed_sha256 == _K.indexed_sha256, of_version.c.store == bindparam("store"))
+        .where(other.c.indexed_sha256 == _K.indexed_sha256, any_of(of_version.c.store, "stores"))
         .limit(1)
     )
     return _PENDING.add_columns(source.scalar_subquery().label("source"))
 
 
 _SOURCES = _source()
+_FOUND, _OWN = vector_stores.alias(), vector_stores.c
+_BESIDE = select(_FOUND.c.n).join(vector_stores, _OWN.generation_of == _FOUND.c.n)
+_BESIDE = _BESIDE.where(_OWN.n == bindparam("store"), _OWN.embedder == _FOUND.c.embedder)
+_BESIDE = _BESIDE.where(_OWN.dim == _FOUND.c.dim, _OWN.lexical == _FOUND.c.lexical)
 _COPIES = [
     insert(table).from_select(
         ["chunk", column.name],
@@ -44,7 +59,8 @@ _COPIES = [
 
 def reuse_vectors(db: Connection, version: int, store: int) -> None:
     """Copies what the vector store already holds for the same indexed text."""
-    pairs = db.execute(_SOURCES, {"version": version, "store": store}).all()
+    stores = [store, *db.scalars(_BESIDE, {"store": store})]
+    pairs = db.execute(_SOURCES, {"version": version, "stores": stores}).all()
     if known := [{"new": pair.key, "source": pair.source} for pair in pairs if pair.source is not None]:
         for copy in _COPIES:
             db.execute(copy, known)

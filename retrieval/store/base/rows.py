@@ -24,7 +24,7 @@ from retrieval.store.base.values import (
     UnknownCursor,
     VectorStore,
 )
-from retrieval.types import Attributes, Chunk, Chunking
+from retrieval.types import Attributes, Chunk, Chunking, Cutting
 
 Order = Literal["asc", "desc"]
 # Of `store_file_of`: an attachment, and the version that it may share. number: its own.
@@ -71,6 +71,12 @@ ATTACHED = (
 
 # Of the columns of `Tried`, where something was done that stays, or somebody has it all tried anew.
 TRIED_ANEW = dict.fromkeys(Tried._fields, 0)
+# Of the vector store whose generation a row of vector_stores is.
+_FOUND = vector_stores.alias()
+PUBLIC_ID = case(
+    (vector_stores.c.generation_of.is_(None), vector_stores.c.id),
+    else_=select(_FOUND.c.id).where(_FOUND.c.n == vector_stores.c.generation_of).scalar_subquery(),
+)
 
 # Of `chunk_of`, in its order.
 CHUNK = (
@@ -82,7 +88,7 @@ CHUNK = (
     *(documents.c[name] for name in ("external_id", "title", "url", "attributes")),
     files.c.filename,
     files.c.id.label("file_id"),
-    vector_stores.c.id.label("store_id"),
+    PUBLIC_ID.label("store_id"),
 )
 
 
@@ -195,6 +201,18 @@ def place_code(place: Place) -> str | None:
     """Of the column; null for nowhere."""
     known = packed(place)
     return None if known is None else to_json(known)
+
+
+def cutting_of(code: str | None) -> Cutting:
+    """Of the column; null is of a time when nothing could be chosen but the mask."""
+    if code is None:
+        return Cutting(masked=None)
+    size, overlap, masked, revision = json.loads(code)
+    return Cutting(Chunking(size, overlap), tuple(masked), revision)
+
+
+def cutting_code(cutting: Cutting) -> str:
+    return to_json([cutting.chunking.size, cutting.chunking.overlap, list(cutting.masked or ()), cutting.revision])
 
 
 def blocks_of(code: str) -> tuple[Block, ...]:

@@ -6,7 +6,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -17,37 +16,26 @@ from sqlalchemy import (
     text,
 )
 
-from retrieval.database.columns import LONG, SECONDS, Identifier, JsonObject, Prose
+from retrieval.database.columns import (
+    LONG,
+    SECONDS,
+    Identifier,
+    JsonObject,
+    Prose,
+    flag,
+    number,
+    only_where,
+    row_of,
+)
 from retrieval.store.base.conditions import BOUNDED
 
 METADATA = MetaData()
 
 
-def _flag(name: str) -> Column[int]:
-    """0 or 1; or a number that begins at 0."""
-    return Column(name, Integer, nullable=False, server_default=text("0"))
-
-
-def _number(name: str) -> Column[int]:
-    """A row's own integer, never given twice."""
-    return Column(name, LONG, Identity(), primary_key=True)
-
-
-def _of(table: str, column: str, name: str, *, leaves: bool = True, first: bool = False) -> Column[int]:
-    """A row of another table. leaves: this one goes with it. first: of the primary key."""
-    key = ForeignKey(f"{table}.{column}", ondelete="CASCADE" if leaves else None)
-    return Column(name, LONG, key, nullable=False, primary_key=first)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Of an index of some rows alone."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
 vector_stores = Table(
     "vector_stores",
     METADATA,
-    _number("n"),
+    number("n"),
     Column("id", Identifier, nullable=False, unique=True),
     Column("owner", Identifier, nullable=False),  # NOBODY of removal.py: it leaves
     Column("name", Prose, nullable=False),
@@ -57,13 +45,21 @@ vector_stores = Table(
     Column("created_at", LONG, nullable=False),
     Column("last_active_at", LONG, nullable=False),
     Column("expires_days", Integer),  # after last_active_at
-    _flag("expired"),  # it has been emptied, and stays so
+    flag("expired"),  # it has been emptied, and stays so
     Column("embedder", Prose),  # of the vectors inside; null before the first one
     Column("dim", Integer),
-    _flag("lexical"),  # whether every vector has lexical weights beside it
+    flag("lexical"),  # whether every vector has lexical weights beside it
     Column("head", LONG, nullable=False, server_default=text("0")),  # the newest seq of its change log
     Column("log_floor", LONG, nullable=False, server_default=text("0")),  # changes up to here have been trimmed
+    # A row is one generation (retrieval/store/generations): found, or beside the one that is. `id` moves, index_id not.
+    Column("index_id", Identifier, nullable=False, server_default=text("''")),
+    Column("generation_of", LONG, ForeignKey("vector_stores.n", ondelete="CASCADE")),
+    Column("generation_state", Text),
+    Column("generation_ended", LONG),
+    Column("cutting", Text),  # JSON (retrieval/store/base/rows.py)
     Index("vector_stores_by_owner", "owner", "composed_name"),
+    Index("vector_stores_by_index", "index_id", unique=True),
+    Index("vector_stores_generations", "generation_of", **only_where("generation_of IS NOT NULL")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
@@ -74,8 +70,8 @@ blobs = Table(
     METADATA,
     Column("sha256", Text, primary_key=True),
     Column("bytes", LONG, nullable=False),
-    _flag("doomed"),
-    Index("blobs_doomed", "sha256", **_where("doomed = 1")),
+    flag("doomed"),
+    Index("blobs_doomed", "sha256", **only_where("doomed = 1")),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -92,7 +88,7 @@ blob_parts = Table(
 files = Table(
     "files",
     METADATA,
-    _number("n"),
+    number("n"),
     Column("id", Identifier, nullable=False, unique=True),
     Column("owner", Identifier, nullable=False),
     Column("filename", Prose, nullable=False),
@@ -104,7 +100,7 @@ files = Table(
     Column("expires_at", LONG),
     UniqueConstraint("owner", "purpose", "filename", "sha256"),
     Index("files_by_content", "sha256"),
-    Index("files_by_expiry", "expires_at", **_where("expires_at IS NOT NULL")),
+    Index("files_by_expiry", "expires_at", **only_where("expires_at IS NOT NULL")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
@@ -115,9 +111,9 @@ files = Table(
 store_files = Table(
     "store_files",
     METADATA,
-    _number("version"),
-    _of("vector_stores", "n", "store"),
-    _of("files", "n", "file", leaves=False),
+    number("version"),
+    row_of("vector_stores", "n", "store"),
+    row_of("files", "n", "file", leaves=False),
     Column("filename", Prose, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'in_progress'")),
@@ -141,17 +137,17 @@ store_files = Table(
     Column("owner", Identifier, nullable=False, server_default=text("''")),  # the vector store's, for the queue's turns
     Column("claimed_at", SECONDS),  # when a worker last took it up; the newest of an owner or a store was its last turn
     # Since something was last done of it that stays (retrieval.store.base.values.Tried).
-    *(_flag(name) for name in ("deaths", "tries", "unforeseen")),
+    *(flag(name) for name in ("deaths", "tries", "unforeseen")),
     Column("waited", SECONDS, nullable=False, server_default=text("0")),
     CheckConstraint("status IN ('in_progress', 'completed', 'failed', 'cancelled')"),
     CheckConstraint("stage IN ('accepted', 'parsed', 'chunked', 'embedded', 'indexed')"),
     UniqueConstraint("store", "filename", "sha256"),
-    Index("store_files_visible", "store", "filename", unique=True, **_where("visible = 1")),
+    Index("store_files_visible", "store", "filename", unique=True, **only_where("visible = 1")),
     Index("store_files_by_file", "file"),
     Index("store_files_by_status", "store", "status", "usage_bytes", "files"),  # the counts are read from it alone
-    Index("store_files_unfinished", "owner", "store", "version", **_where("status = 'in_progress'")),
-    Index("store_files_turns_of_owner", "owner", "claimed_at", **_where("claimed_at IS NOT NULL")),
-    Index("store_files_turns_of_store", "store", "claimed_at", **_where("claimed_at IS NOT NULL")),
+    Index("store_files_unfinished", "owner", "store", "version", **only_where("status = 'in_progress'")),
+    Index("store_files_turns_of_owner", "owner", "claimed_at", **only_where("claimed_at IS NOT NULL")),
+    Index("store_files_turns_of_store", "store", "claimed_at", **only_where("claimed_at IS NOT NULL")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
@@ -160,10 +156,10 @@ store_files = Table(
 attachments = Table(
     "attachments",
     METADATA,
-    _number("n"),
-    _of("vector_stores", "n", "store"),
-    _of("store_files", "version", "version"),
-    _of("files", "n", "file", leaves=False),
+    number("n"),
+    row_of("vector_stores", "n", "store"),
+    row_of("store_files", "version", "version"),
+    row_of("files", "n", "file", leaves=False),
     Column("attributes", JsonObject, nullable=False),
     Column("created_at", LONG, nullable=False),
     Index("attachments_by_store", "store", "n"),
@@ -177,8 +173,8 @@ _BOUNDED: Any = {f"{dialect}_where": text(words) for dialect, words in BOUNDED.i
 documents = Table(
     "documents",
     METADATA,
-    _number("n"),
-    _of("store_files", "version", "version"),
+    number("n"),
+    row_of("store_files", "version", "version"),
     Column("id", Text, nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("sha256", Text, nullable=False),
@@ -199,8 +195,8 @@ documents = Table(
 kept_documents = Table(
     "kept_documents",
     METADATA,
-    _of("store_files", "version", "version", first=True),
-    _of("documents", "n", "document", first=True),
+    row_of("store_files", "version", "version", first=True),
+    row_of("documents", "n", "document", first=True),
     Column("ordinal", Integer, nullable=False),
     Index("kept_documents_by_document", "document"),
     sqlite_strict=True,
@@ -209,8 +205,8 @@ kept_documents = Table(
 chunks = Table(
     "chunks",
     METADATA,
-    _number("key"),
-    _of("documents", "n", "document"),
+    number("key"),
+    row_of("documents", "n", "document"),
     Column("position", Integer, nullable=False),
     Column("id", Text, nullable=False),
     Column("text", Prose, nullable=False),
@@ -231,7 +227,7 @@ chunks = Table(
 
 
 def _beside_chunks(name: str, column: str) -> Table:
-    chunk = _of("chunks", "key", "chunk", first=True)
+    chunk = row_of("chunks", "key", "chunk", first=True)
     return Table(name, METADATA, chunk, Column(column, LargeBinary, nullable=False), sqlite_strict=True)
 
 
@@ -242,21 +238,21 @@ lexical_weights = _beside_chunks("lexical_weights", "weights")  # retrieval/inde
 batches = Table(
     "batches",
     METADATA,
-    _number("n"),
+    number("n"),
     Column("id", Identifier, nullable=False, unique=True),
-    _of("vector_stores", "n", "store"),
+    row_of("vector_stores", "n", "store"),
     Column("created_at", LONG, nullable=False),
-    _flag("cancelled"),
-    _flag("announced"),  # all of its files had ended, and who listens was told (retrieval/store/outbox)
+    flag("cancelled"),
+    flag("announced"),  # all of its files had ended, and who listens was told (retrieval/store/outbox)
     Index("batches_by_store", "store"),
-    Index("batches_unannounced", "store", **_where("announced = 0")),
+    Index("batches_unannounced", "store", **only_where("announced = 0")),
     sqlite_autoincrement=True,
     sqlite_strict=True,
 )
 batch_files = Table(
     "batch_files",
     METADATA,
-    _of("batches", "n", "batch", first=True),
+    row_of("batches", "n", "batch", first=True),
     Column("ordinal", Integer, primary_key=True),
     Column("attachment", LONG, nullable=False),  # it may be gone
     Column("ended", Text),  # the status that it had when it went
@@ -269,7 +265,7 @@ batch_files = Table(
 changes = Table(
     "changes",
     METADATA,
-    _of("vector_stores", "n", "store", first=True),
+    row_of("vector_stores", "n", "store", first=True),
     Column("seq", LONG, primary_key=True),
     Column("chunk", LONG, nullable=False),
     Column("added", Integer, nullable=False),
@@ -279,7 +275,7 @@ changes = Table(
 index_cursors = Table(
     "index_cursors",
     METADATA,
-    _of("vector_stores", "n", "store", first=True),
+    row_of("vector_stores", "n", "store", first=True),
     Column("index", Text, primary_key=True),
     Column("consumer", Text, primary_key=True),
     Column("applied", LONG, nullable=False),
@@ -292,7 +288,7 @@ consumers = Table(
     "consumers",
     METADATA,
     Column("consumer", Text, primary_key=True),
-    _flag("due"),
+    flag("due"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -26,6 +26,7 @@ from retrieval.database.errors import StoreFull as StoreFull
 from retrieval.database.errors import StoreUnavailable as StoreUnavailable
 from retrieval.database.errors import kind_of_os as kind_of_os
 from retrieval.types import Attributes, Chunk, Chunking
+from retrieval.types import VectorSpace as VectorSpace
 
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 FileStage = Literal["accepted", "parsed", "chunked", "embedded", "indexed"]
@@ -76,22 +77,13 @@ class FileCounts:
         return self.in_progress + self.completed + self.failed + self.cancelled
 
 
-class VectorSpace(NamedTuple):
-    """Of a vector store: the embedder's name and dimensions, and whether every vector has lexical weights beside it."""
-
-    embedder: str
-    dim: int
-    lexical: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.embedder} ({self.dim} dimensions{', lexical weights' if self.lexical else ''})"
-
-
 @dataclass(frozen=True, slots=True)
 class NamedStore:
     """What is known of a vector store without counting its files. created_at: Unix seconds.
 
-    number: its row. head: the newest seq of its change log. space: of the vectors inside, None before the first.
+    number: the row of the generation that is found now, whose passages it names for as long as this is used, whatever
+    is switched meanwhile. index_id: of that generation's indexes. head: the newest seq of its change log. space: of the
+    vectors inside, None before the first.
     """
 
     id: str
@@ -101,6 +93,7 @@ class NamedStore:
     number: int
     head: int
     space: VectorSpace | None
+    index_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +179,13 @@ class StoreFile:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first."""
+    """A file to attach. None leaves what an earlier attaching set: no attributes and the usual passages at first, which
+    are "auto".
+    """
 
     file_id: str
     attributes: Attributes | None = None
-    chunking: Chunking | None = None
+    chunking: Chunking | Literal["auto"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +261,7 @@ class Tried(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IngestJob:
-    """What an ingest worker needs to know about a file version. claimed_at: Unix seconds."""
+    """What an ingest worker needs to know. claimed_at: Unix seconds. embedder: of its vectors; None: any may begin."""
 
     attempt: Attempt
     owner: str
@@ -279,6 +274,8 @@ class IngestJob:
     chunking: Chunking = field(default_factory=Chunking)
     tried: Tried = field(default_factory=Tried)
     claimed_at: float = 0.0
+    index_id: str = ""
+    embedder: str | None = None
 
 
 class LogState(NamedTuple):

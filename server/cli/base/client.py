@@ -86,6 +86,20 @@ class Client:
                 return found
             query["after"] = page["last_id"]
 
+    async def generations(self, store_id: str | None) -> list[Json]:
+        """None: of every store."""
+        query = {} if store_id is None else {"vector_store_id": store_id}
+        found: list[Json] = (await self._json("GET", "/api/v1/generations", params=query))["data"]
+        return found
+
+    async def switch_generation(self, index_id: str, *, anyway: bool) -> str:
+        """What came of it."""
+        path = f"/api/v1/generations/{index_id}/switch"
+        return str((await self._json("POST", path, json={"anyway": anyway}))["result"])
+
+    async def drop_generation(self, index_id: str) -> None:
+        await self._json("DELETE", f"/api/v1/generations/{index_id}")
+
     async def remove(self, store_id: str, file_id: str) -> None:
         """Out of the store, and off the disk where no other store has it. Of what is gone already, nothing."""
         with suppress(Refused):

@@ -9,7 +9,7 @@ from retrieval.ingest.documents import Documents
 from retrieval.ingest.scans import Pages
 from retrieval.store.base.values import Attachment, Batch, FileCounts, Progress, StoreFile, VectorStore
 from retrieval.store.store import Store
-from retrieval.types import AUTO, Chunking
+from retrieval.types import Chunking
 from server.http.json_body import NoNul
 from server.http.provided import provided
 
@@ -60,9 +60,9 @@ class Strategy(Body):
         return self
 
     @property
-    def chunking(self) -> Chunking:
+    def chunking(self) -> Chunking | Literal["auto"]:
         given = self.static
-        return AUTO if given is None else Chunking(given.max_chunk_size_tokens, given.chunk_overlap_tokens)
+        return "auto" if given is None else Chunking(given.max_chunk_size_tokens, given.chunk_overlap_tokens)
 
 
 class NewStore(Body):

@@ -192,9 +192,9 @@ def test_a_deleted_store_takes_its_indexes_along(store: Store, vs: str, tmp_path
     assert list((tmp_path / "indexes").iterdir()) == []
 
 
-@pytest.mark.parametrize(("dim", "name"), [(DIM * 2, None), (DIM, "another")])
+@pytest.mark.parametrize(("dim", "name"), [(DIM * 2, "synthetic"), (DIM, "another")])
 def test_vectors_of_another_model_are_never_searched(
-    store: Store, vs: str, tmp_path: Path, dim: int, name: str | None
+    store: Store, vs: str, tmp_path: Path, dim: int, name: str
 ) -> None:
     publish(store, vs, "a.txt", ["alpha"])
     manager = IndexManager(store.changes, store.passages, tmp_path, dim, name)

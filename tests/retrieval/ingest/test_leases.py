@@ -314,7 +314,7 @@ async def test_what_cannot_be_claimed_though_it_is_due_is_not_asked_for_without_
     await put_up(bench, 1)
     asked: list[str] = []
 
-    def nothing(worker: str, _: float) -> None:
+    def nothing(worker: str, _: float, **wanted: object) -> None:
         asked.append(worker)
 
     bench.store.queue.claim = nothing  # type: ignore[method-assign]
@@ -322,4 +322,4 @@ async def test_what_cannot_be_claimed_though_it_is_due_is_not_asked_for_without_
         await until(lambda: len(asked) >= 2, PATIENCE)
         count = len(asked)
         await asyncio.sleep(0.2)
-        assert len(asked) <= count + 5
+        assert len(asked) <= count + 10  # two keep watch: one of those that build generations too, one of the others

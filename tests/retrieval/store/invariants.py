@@ -41,9 +41,11 @@ _BROKEN = {
     "a file of a batch that has gone, and is still in progress": """
         SELECT attachment FROM batch_files WHERE ended = 'in_progress'""",
     "a version that nobody has, or by others than it says": """
-        SELECT f.version FROM store_files f
-        WHERE f.files <> (SELECT count(*) FROM attachments a WHERE a.version = f.version)
-        OR f.files > 0 AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.version = f.version AND a.file = f.file)""",
+        SELECT f.version FROM store_files f JOIN vector_stores s ON s.n = f.store
+        WHERE s.generation_of IS NULL AND s.owner <> '' AND (
+            f.files <> (SELECT count(*) FROM attachments a WHERE a.version = f.version)
+            OR f.files > 0
+            AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.version = f.version AND a.file = f.file))""",
     "what passages tell of a file is not what it has": """
         SELECT f.version FROM store_files f JOIN attachments a ON a.version = f.version AND a.file = f.file
         WHERE a.attributes <> f.attributes""",

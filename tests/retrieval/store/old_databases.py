@@ -67,7 +67,8 @@ WRITTEN = {
 # Of columns that came later.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "chunks": {"blocks": None, "place": None},
-    "vector_stores": {"lexical": 0, "description": "", "expires_days": None, "expired": 0},
+    "vector_stores": {"lexical": 0, "description": "", "expires_days": None, "expired": 0}
+    | {"generation_of": None, "generation_state": None, "generation_ended": None, "cutting": None},
     "files": {"expires_at": None},
     "store_files": {"chunk_size": 180, "chunk_overlap": 40, "attempt": 0, "leased_by": None, "lease_until": None}
     | {"warnings": None, "files": 1, "claimed_at": None}
@@ -111,6 +112,7 @@ def as_it_becomes(old: Rows) -> Rows:
     for store in new["vector_stores"]:
         store["head"] = max(seqs[store["n"]])
         store["composed_name"] = store["name"]
+        store["index_id"] = store["id"]
     for content in old["contents"]:
         new["blobs"].append({"sha256": content["sha256"], "bytes": len(content["content"]), "doomed": 0})
         new["blob_parts"].append({**content, "part": 0})

@@ -93,6 +93,8 @@ async def test_another_owners_ids_are_unknown_everywhere(guarded: House) -> None
     _, hook = await guarded.post("/api/v1/webhooks", {"url": "https://nobody.invalid/"})
     _, sent = await guarded.post(f"/api/v1/webhooks/{hook['id']}/test", {})
     ids |= {"webhook_id": hook["id"], "delivery_id": sent["id"]}
+    _, generations = await guarded.get(f"/api/v1/generations?vector_store_id={store_id}")
+    ids["index_id"] = generations["data"][0]["id"]
     bodies = {
         "/v1/vector_stores/{store_id}/search": {"query": "x"},
         "/v1/vector_stores/{store_id}/files": {"file_id": file_id},

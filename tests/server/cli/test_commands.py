@@ -36,6 +36,7 @@ COMMANDS = (
     "eval",
     "doctor",
     "config",
+    "index",
 )
 
 
