@@ -113,7 +113,7 @@ async def house(
         if isinstance(real, Llama):
             engine = {"url": real.url, "api_key": real.api_key, "model": real.model}
         given = {"engine": engine, "port": 0, "data_dir": data_dir}
-        given["retrieval"] = {"min_score": 0.0, **UNHURRIED} | settings.pop("retrieval", {})
+        given["retrieval"] = {"min_score": 0.0, **UNHURRIED}
         settings["store"] = {"reserve_bytes": RESERVE_BYTES} | settings.get("store", {})
         settings.setdefault(
             "parsing", {"workers": 0}

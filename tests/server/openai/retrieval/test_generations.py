@@ -16,7 +16,7 @@ from retrieval.passages.tokenize import Tokenizer
 from retrieval.types import SearchParams
 from tests.databases import old_data_folder
 from tests.retrieval.ingest.fake_embedder import FakeEmbedder
-from tests.server.house import ENGLISH, KOREAN, QUESTION, House, house
+from tests.server.house import ENGLISH, KOREAN, QUESTION, UNHURRIED, House, house
 from tests.until import PATIENCE, until
 
 QUESTIONS = (QUESTION, "How does the with statement close a file?", "lambda 7일 3000원")
@@ -94,7 +94,7 @@ async def test_every_search_is_of_one_generation_before_the_switch_after_it_and_
     shelf: Path, tmp_path: Path, embedder: E5Embedder, tokenizer: Tokenizer, what: str
 ) -> None:
     other: Embedder = Gated() if what == "embedder" else embedder
-    changed = {} if what == "embedder" else {"retrieval": SMALL}
+    changed = {} if what == "embedder" else {"retrieval": {"min_score": 0.0, **UNHURRIED, **SMALL}}
     async with house(tmp_path / "fresh", other, tokenizer, **changed) as fresh:
         after = await ranked(fresh, await fresh.ingest("shelf", KOREAN | ENGLISH))
     async with house(shelf, embedder, tokenizer) as home:
