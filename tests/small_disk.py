@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -37,6 +38,60 @@ def disk(folder: Path, bytes_: int) -> Iterator[Path]:
         yield folder
     finally:
         _unmount(folder)
+
+
+class Filling(Protocol):
+    """A disk that can be made full, and have room again."""
+
+    def fill(self, but: int) -> None:
+        """But for so many bytes."""
+        ...
+
+    def empty(self) -> None: ...
+
+
+class Disk:
+    """One of its own, mounted at the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def fill(self, but: int) -> None:
+        fill(self._folder, but)
+
+    def empty(self) -> None:
+        empty(self._folder)
+
+
+class FileSizes:
+    """No file of this process may become larger than the largest one in the folder is (RLIMIT_FSIZE): a database that
+    cannot grow, where nothing can be mounted. SQLite and blobs meet EFBIG, as they meet ENOSPC on a full disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._usual = folder, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(self, but: int) -> None:
+        largest = max((path.stat().st_size for path in self._folder.rglob("*.db")), default=0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest + but, self._usual[1]))
+
+    def empty(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._usual)
+
+
+@contextmanager
+def filling(folder: Path, bytes_: int, *, mounted: bool) -> Iterator[Filling]:
+    """mounted: a disk of that size, or the test is skipped; else the sizes of files are limited."""
+    if mounted:
+        with disk(folder, bytes_):
+            yield Disk(folder)
+        return
+    folder.mkdir()
+    limited = FileSizes(folder)
+    try:
+        yield limited
+    finally:
+        limited.empty()
 
 
 @contextmanager
