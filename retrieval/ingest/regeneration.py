@@ -25,7 +25,7 @@ log = logging.getLogger("ragpod.generations")
 
 _SECONDS, _WAIT = 1.0, 5.0
 _DROP_SECONDS = 3600.0
-_TODO = "the next start tries them again, `ragpod index switch --anyway` does without them"
+_HELP = "the next start tries them again, `ragpod index switch --anyway` does without them"
 
 
 class Regeneration:
@@ -149,7 +149,7 @@ class Regeneration:
             log.warning("generation %s has everything, and is found from now on: %s", index_id, self._recipe)
         elif switched == "failed" and index_id not in self._told:
             self._told.add(index_id)
-            log.error("generation %s is not switched to, %d files that are found failed: %s", index_id, lacks[1], _TODO)
+            log.error("generation %s is not switched to, %d files that are found failed: %s", index_id, lacks[1], _HELP)
 
     def _tend_embedders(self) -> None:
         names = self._store.generations.spaces()

@@ -55,7 +55,8 @@ def test_what_was_recognised_is_read_like_text_and_said() -> None:
 
 
 def test_pages_with_text_are_not_recognised() -> None:
-    parser.parse(pdf(said(60, 700, "Text"), "0 0 300 400 re f\n"), "a.pdf", Limits(), saying())
+    (document,) = parser.parse(pdf(said(60, 700, "Text"), "0 0 300 400 re f\n"), "a.pdf", Limits(), saying())
+    assert (document.text.strip(), document.warning) == ("Text", "")
 
 
 def test_a_page_that_is_not_recognised_is_said_with_the_reason() -> None:
